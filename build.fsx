@@ -71,7 +71,9 @@ let dotnetWith variables arguments =
         stop code $"""failed with exit code {code}: dotnet {String.concat " " arguments}"""
     | None -> stop 1 "dotnet is not on the PATH"
 
-let dotnet arguments = dotnetWith plain arguments
+let words (line: string) = List.ofArray (line.Split ' ')
+
+let dotnet line = dotnetWith plain (words line)
 
 // ---- Steps: each runs at most once, and says how long it took.
 
@@ -106,8 +108,8 @@ let npm () =
         | None -> printfn "npm is not on the PATH: going on without ONNX Runtime"
 
 let setup () =
-    step "restore tools" (fun () -> dotnet [ "tool"; "restore"; "--verbosity"; "quiet" ])
-    step "restore packages" (fun () -> dotnet [ "paket"; "restore"; "--silent" ])
+    step "restore tools" (fun () -> dotnet "tool restore --verbosity quiet")
+    step "restore packages" (fun () -> dotnet "paket restore --silent")
     step "restore ONNX Runtime" npm
 
 let program = "artifacts/funlik"
@@ -123,18 +125,7 @@ let build () =
     setup ()
 
     step "build" (fun () ->
-        dotnet
-            [
-                "build"
-                "FunLik.sln"
-                "-c"
-                "Release"
-                "--nologo"
-                "-v"
-                "quiet"
-                "-clp:NoSummary"
-            ]
-
+        dotnet "build FunLik.sln -c Release --nologo -v quiet -clp:NoSummary"
         Directory.CreateDirectory(at "artifacts") |> ignore
         File.WriteAllText(at program, launcher)
 
@@ -163,7 +154,7 @@ let sources () =
 
 let format () =
     setup ()
-    step "format" (fun () -> dotnet ("fantomas" :: sources ()))
+    step "format" (fun () -> dotnetWith plain ("fantomas" :: sources ()))
 
 let checkFormat () =
     setup ()
@@ -204,27 +195,15 @@ let readTrx (path: string) =
     List.map fst failing
 
 let runTests extra name =
-    let results = at "artifacts/test-results"
-    let trx = Path.Combine(results, name + ".trx")
+    let results = "artifacts/test-results"
+    let trx = at $"{results}/{name}.trx"
     File.Delete trx
 
-    let code =
-        execute
-            "."
-            plain
-            "dotnet"
-            ([
-                "test"
-                $"tests/{name}/bin/Release/net10.0/{name}.dll"
-                "--nologo"
-                "--logger"
-                "console;verbosity=minimal"
-                "--logger"
-                $"trx;LogFileName={name}.trx"
-                "--results-directory"
-                results
-             ]
-             @ extra)
+    let command =
+        $"test tests/{name}/bin/Release/net10.0/{name}.dll --nologo --logger console;verbosity=minimal"
+        + $" --logger trx;LogFileName={name}.trx --results-directory {results}"
+
+    let code = execute "." plain "dotnet" (words command @ extra)
 
     let counts, failing =
         if File.Exists trx then
@@ -308,39 +287,17 @@ let pack () =
     build ()
 
     step "pack" (fun () ->
-        dotnet
-            [
-                "pack"
-                "src/FunLik.Core"
-                "-c"
-                "Release"
-                "--no-build"
-                "--nologo"
-                "-o"
-                "artifacts/packages"
-            ])
+        dotnet "pack src/FunLik.Core -c Release --no-build --nologo -o artifacts/packages")
 
 let publish () =
     setup ()
 
     step "publish" (fun () ->
-        dotnet
-            [
-                "publish"
-                "src/FunLik.Host"
-                "-c"
-                "Release"
-                "-r"
-                "linux-x64"
-                "--self-contained"
-                "--nologo"
-                "-p:PublishSingleFile=true"
-                "-p:EnableCompressionInSingleFile=true"
-                "-p:DebugType=embedded"
-                    "-p:PublishDocumentationFiles=false"
-                    "-o"
-                    "artifacts/publish"
-            ])
+        dotnet (
+            "publish src/FunLik.Host -c Release -r linux-x64 --self-contained --nologo -o artifacts/publish"
+            + " -p:PublishSingleFile=true -p:EnableCompressionInSingleFile=true -p:DebugType=embedded"
+            + " -p:PublishDocumentationFiles=false"
+        ))
 
 let clean () =
     step "clean" (fun () ->
