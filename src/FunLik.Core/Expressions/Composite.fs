@@ -1,0 +1,88 @@
+namespace FunLik
+
+open System
+
+/// Functions defined by expansion into primitives. Engines may fuse them; the laws hold them to the expansion.
+[<RequireQualifiedAccess>]
+module Composite =
+
+    let private zero = Expr.scalar 0.0
+
+    /// The larger of two values; the second where they are equal.
+    let maximum (a: Expr) (b: Expr) : Expr = Expr.select (Expr.less b a) a b
+
+    /// The smaller of two values; the second where they are equal.
+    let minimum (a: Expr) (b: Expr) : Expr = Expr.select (Expr.less a b) a b
+
+    /// 1 / (1 + exp(-x)).
+    let sigmoid (x: Expr) : Expr = 0.5 + 0.5 * tanh (0.5 * x)
+
+    /// max(x, 0) with derivative 0 at 0.
+    let relu (x: Expr) : Expr = Expr.select (Expr.less zero x) x zero
+
+    /// x for x > 0, else exp(x) - 1.
+    let elu (x: Expr) : Expr = Expr.select (Expr.less zero x) x (Expr.expm1 x)
+
+    /// Scale and alpha of the self-normalising unit (Klambauer et al., arXiv:1706.02515).
+    let private seluScale, private seluAlpha = 1.0507009873554805, 1.6732632423543772
+
+    /// The self-normalising unit (Klambauer et al., arXiv:1706.02515).
+    let selu (x: Expr) : Expr =
+        Expr.select (Expr.less zero x) (seluScale * x) (seluScale * seluAlpha * Expr.expm1 x)
+
+    /// x times its sigmoid.
+    let silu (x: Expr) : Expr = x * sigmoid x
+
+    /// x Φ(x) with the exact normal distribution function.
+    let gelu (x: Expr) : Expr = 0.5 * x * (1.0 + Expr.erf (x * (1.0 / sqrt 2.0)))
+
+    /// log(1 + exp x), without overflow.
+    let softplus (x: Expr) : Expr = relu x + Expr.log1p (exp (-(abs x)))
+
+    /// Half of log 2π.
+    let halfLogTwoPi = 0.5 * log (2.0 * Math.PI)
+
+    /// The log density of a normal distribution, element by element.
+    let normalLogDensity (x: Expr) (mean: Expr) (sigma: Expr) : Expr =
+        let pull = (x - mean) / sigma
+        -0.5 * (pull * pull) - log sigma - halfLogTwoPi
+
+    /// The log density of a normal distribution of width 1 around 0, element by element.
+    let standardNormalLogDensity (x: Expr) : Expr = -0.5 * (x * x) - halfLogTwoPi
+
+    /// The log probability of a count, element by element: n log ν - ν - log Γ(n+1), with 0 log 0 = 0. The mean must not be
+    /// negative; the support of a term says so.
+    let poissonLogDensity (count: Expr) (mean: Expr) : Expr =
+        Expr.xlogy count mean - mean - Expr.logGamma (count + 1.0)
+
+    /// The product of all elements of a vector, as a balanced tree; value and gradient are exact where factors are zero.
+    let product (factors: Expr) : Expr =
+        let rec go (count: int) (values: Expr) : Expr =
+            if count = 1 then
+                Expr.item 0 values
+            else
+                let half = count / 2
+                let pairs = Expr.slice 0 half values * Expr.slice half half values
+
+                if count % 2 = 0 then
+                    go half pairs
+                else
+                    go (half + 1) (Expr.concat [ pairs; Expr.slice (count - 1) 1 values ])
+
+        match factors.Shape with
+        | Scalar -> factors
+        | shape -> go (Shape.size shape) factors
+
+    /// A named composite of one argument.
+    let activations: (string * (Expr -> Expr)) list =
+        [
+            "relu", relu
+            "elu", elu
+            "selu", selu
+            "silu", silu
+            "gelu", gelu
+            "softplus", softplus
+            "sigmoid", sigmoid
+            "tanh", tanh
+            "linear", id
+        ]

@@ -1,0 +1,97 @@
+namespace FunLik
+
+/// How a datum is distributed around its expectation, element by element and independently.
+[<RequireQualifiedAccess>]
+type Distribution =
+    /// A count around its mean.
+    | Poisson
+    /// A normal distribution of given widths around its mean.
+    | Normal of sigma: Expr
+
+/// One factor of a likelihood: a datum, its distribution and its expectation.
+type Term =
+    {
+        /// The name of the term and of its datum, unique in its model.
+        Name: string
+        /// How the datum is distributed.
+        Distribution: Distribution
+        /// The shape of the datum.
+        Shape: Shape
+        /// The mean.
+        Expectation: Expr
+        /// Whether the datum is auxiliary: a constraint on nuisances, not a part of the main measurement.
+        IsConstraint: bool
+    }
+
+/// A log density over parameters with a support of its own, kept apart from the likelihood.
+type Prior =
+    {
+        /// The name of the block of parameters to which it belongs.
+        Block: string
+        /// The log density: a scalar.
+        LogDensity: Expr
+        /// A scalar that is above 0 where the density is zero.
+        Violation: Expr
+    }
+
+/// Log densities and supports of terms.
+[<RequireQualifiedAccess>]
+module Term =
+
+    /// The datum as it stands in expressions.
+    let datum (term: Term) : Expr =
+        Expr.input term.Name (if term.IsConstraint then Role.Auxiliary else Role.Datum) term.Shape
+
+    /// The log density of the term, all constants kept: a scalar.
+    let logDensity (term: Term) : Expr =
+        let x = datum term
+
+        match term.Distribution with
+        | Distribution.Poisson ->
+            Expr.sum (Expr.xlogy x term.Expectation)
+            - Expr.sum (Expr.fill term.Shape (Expr.scalar 0.0) + term.Expectation)
+            - Expr.sum (Expr.logGamma (x + 1.0))
+        | Distribution.Normal sigma ->
+            let pull = (x - term.Expectation) / sigma
+            let widths = Expr.fill term.Shape (Expr.scalar 0.0) + log sigma
+
+            -0.5 * Expr.sum (pull * pull)
+            - Expr.sum widths
+            - float (Shape.size term.Shape) * Composite.halfLogTwoPi
+
+    /// A scalar that is above 0 where the term has no density: a negative mean count.
+    let violation (term: Term) : Expr option =
+        match term.Distribution with
+        | Distribution.Poisson -> Some(Expr.sum (Expr.less term.Expectation (Expr.scalar 0.0)))
+        | Distribution.Normal _ -> None
+
+/// Priors.
+[<RequireQualifiedAccess>]
+module Prior =
+
+    /// Flat between two values, with a given log density there.
+    let flatWith (logDensity: float) (low: float) (high: float) (block: ParameterBlock) : Prior =
+        let x = ParameterBlock.leaf block
+        let outside (a: Expr) (b: Expr) : Expr = 1.0 - Expr.less a b
+
+        {
+            Block = block.Name
+            LogDensity = Expr.scalar (float block.Parameters.Length * logDensity)
+            Violation =
+                Expr.sum (outside (Expr.scalar low) x) + Expr.sum (outside x (Expr.scalar high))
+        }
+
+    /// Flat and normalised between two values; zero outside and at the ends.
+    let flat (low: float) (high: float) (block: ParameterBlock) : Prior =
+        flatWith (-(log (high - low))) low high block
+
+    /// A normal density for each parameter of a block.
+    let normal (mean: float) (sigma: float) (block: ParameterBlock) : Prior =
+        let x = ParameterBlock.leaf block
+
+        {
+            Block = block.Name
+            LogDensity =
+                Expr.sum (Composite.normalLogDensity x (Expr.scalar mean) (Expr.scalar sigma))
+            Violation = Expr.scalar 0.0
+        }
