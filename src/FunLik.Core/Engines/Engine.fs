@@ -6,4 +6,8 @@ module Engine =
 
     /// Compiles a program in double precision on the default engine: what likelihoods use.
     let compile (binding: string -> Binding) (program: Program) : Kernel<float> =
-        Reference.compile binding program
+        Simd.compile<float> binding program
+
+    /// Compiles a program in single precision on the default engine: what training uses.
+    let compileSingle (binding: string -> Binding) (program: Program) : Kernel<float32> =
+        Simd.compile<float32> binding program

@@ -223,3 +223,13 @@ module Program =
             match node.Instruction with
             | Instruction.Input(name, role) -> Some(name, role, node.Shape)
             | _ -> None)
+
+    /// The same program with constants in place of some inputs.
+    let withConstants (values: Map<string, float[]>) (program: Program) : Program =
+        let node (n: ProgramNode) : ProgramNode =
+            match n.Instruction with
+            | Instruction.Input(name, _) when values.ContainsKey name ->
+                { n with Instruction = Instruction.Constant values[name] }
+            | _ -> n
+
+        { program with Nodes = program.Nodes |> Array.map node }

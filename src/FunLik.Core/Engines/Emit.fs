@@ -1,0 +1,558 @@
+namespace FunLik
+
+open System
+open System.Numerics
+open System.Numerics.Tensors
+open FSharp.NativeInterop
+
+/// From tasks to steps.
+module internal Emit =
+
+    /// The features and lanes of a loop over `size` elements a row.
+    let inline private extent (f: Frame<'T>) (size: int) : struct (int * int) =
+        if f.Lanes = 1 then
+            struct (1, Layout.padded size)
+        else
+            struct (size, f.Lanes)
+
+    let inline private read (p: nativeptr<'T>) (count: int) : ReadOnlySpan<'T> =
+        ReadOnlySpan<'T>(NativePtr.toVoidPtr p, count)
+
+    let inline private write (p: nativeptr<'T>) (count: int) : Span<'T> =
+        Span<'T>(NativePtr.toVoidPtr p, count)
+
+    /// An operand of an operation with results of `size` elements: scalars repeat.
+    let private within (size: int) (o: Operand) : Operand =
+        if o.Size = 1 && size > 1 then { o with Stride = 0 } else o
+
+    let private map2<'T, 'F when 'T: unmanaged and 'F: struct and 'F :> IMap2<'T>>
+        (a: Operand)
+        (b: Operand)
+        (out: Operand)
+        : Step<'T> =
+        let a, b = within out.Size a, within out.Size b
+
+        fun f ->
+            let struct (features, lanes) = extent f out.Size
+            Lanes.map2<'T, 'F>(features, lanes, f.At a, f.Access a, f.At b, f.Access b, f.At out)
+
+    let private map1<'T, 'F when 'T: unmanaged and 'F: struct and 'F :> IMap1<'T>>
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun f ->
+            let struct (features, lanes) = extent f out.Size
+            Lanes.map1<'T, 'F>(features * lanes, f.At a, f.At out)
+
+    /// A function of spans from System.Numerics.Tensors.
+    let inline private spans
+        ([<InlineIfLambda>] apply: nativeptr<'T> -> int -> nativeptr<'T> -> unit)
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun f -> apply (f.At a) (out.Size * f.Lanes) (f.At out)
+
+    /// A function that is only known for one double at a time.
+    let inline private each
+        ([<InlineIfLambda>] apply: float -> float)
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> when 'T :> INumberBase<'T> =
+        fun f ->
+            let source, target = f.At a, f.At out
+
+            for i in 0 .. out.Size * f.Lanes - 1 do
+                let x = Double.CreateTruncating<'T>(NativePtr.get source i)
+                NativePtr.set target i ('T.CreateTruncating<float>(apply x))
+
+    let private addTo<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
+        (p: nativeptr<'T>)
+        (x: 'T)
+        : unit =
+        let known: 'T = NativePtr.read p
+        NativePtr.write p (known + x)
+
+    /// An operand written out in full.
+    let private flatten (f: Frame<'T>) (size: int) (a: Operand) (target: nativeptr<'T>) : unit =
+        let struct (features, lanes) = extent f size
+        Lanes.expand (features, lanes, f.At a, f.Access a, target)
+
+    let private logTo<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (f: Frame<'T>)
+        (size: int)
+        (y: Operand)
+        (target: nativeptr<'T>)
+        : unit =
+        let count = size * f.Lanes
+
+        if f.Access y = Access.Flat then
+            TensorPrimitives.Log<'T>(read (f.At y) count, write target count)
+        else
+            flatten f size y target
+            TensorPrimitives.Log<'T>(read target count, write target count)
+
+    let private sumOf<'T, 'F
+        when 'T: unmanaged and 'F: struct and 'F :> IMap2<'T> and 'T :> INumberBase<'T>>
+        (commutes: bool)
+        (size: int)
+        (a: Operand)
+        (b: Operand)
+        (out: Operand)
+        : Step<'T> =
+        let a, b = within size a, within size b
+
+        fun f ->
+            if f.Lanes = 1 then
+                let total = Lanes.sum2Vector<'T, 'F>(size, f.At a, f.Access a, f.At b, f.Access b)
+
+                NativePtr.write (f.At out) total
+            else
+                let a, b = if commutes && f.Access b <> Access.Flat then b, a else a, b
+
+                Lanes.sum2<'T, 'F>(size, f.Lanes, f.At a, f.Access a, f.At b, f.Access b, f.At out)
+
+    let private sum<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun f ->
+            if f.Lanes = 1 then
+                let zero = NativePtr.stackalloc<'T> 1
+                NativePtr.write zero 'T.Zero
+
+                let total =
+                    Lanes.sum2Vector<'T, Maps.Add<'T>>(
+                        a.Size,
+                        f.At a,
+                        Access.Flat,
+                        zero,
+                        Access.Uniform
+                    )
+
+                NativePtr.write (f.At out) total
+            else
+                Lanes.sum1 (a.Size, f.Lanes, f.At a, f.At out)
+
+    let private logSumExp<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (a: Operand)
+        (scratch: Operand)
+        (out: Operand)
+        : Step<'T> =
+        let n = a.Size
+
+        fun f ->
+            let x, temp, result = f.At a, f.At scratch, f.At out
+
+            if f.Lanes = 1 then
+                let mutable top = NativePtr.get x 0
+
+                for k in 1 .. n - 1 do
+                    top <- 'T.Max(top, NativePtr.get x k)
+
+                let shift = if 'T.IsFinite top then top else 'T.Zero
+                TensorPrimitives.Subtract<'T>(read x n, shift, write temp n)
+                TensorPrimitives.Exp<'T>(read temp n, write temp n)
+                NativePtr.write result ('T.Log(TensorPrimitives.Sum<'T>(read temp n)) + shift)
+            else
+                let lanes = f.Lanes
+                Lanes.maximum (n, lanes, x, result)
+
+                for i in 0 .. lanes - 1 do
+                    if not ('T.IsFinite(NativePtr.get result i)) then
+                        NativePtr.set result i 'T.Zero
+
+                Lanes.map2<'T, Maps.Sub<'T>>(n, lanes, x, Access.Flat, result, Access.Lanes, temp)
+                TensorPrimitives.Exp<'T>(read temp (n * lanes), write temp (n * lanes))
+
+                for k in 1 .. n - 1 do
+                    Lanes.add (lanes, NativePtr.add temp (k * lanes), temp)
+
+                TensorPrimitives.Log<'T>(read temp lanes, write temp lanes)
+                Lanes.add (lanes, temp, result)
+
+    let private gather<'T when 'T: unmanaged>
+        (indices: int[])
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun f ->
+            let source, target, lanes = f.At a, f.At out, f.Lanes
+
+            for k in 0 .. indices.Length - 1 do
+                (read (NativePtr.add source (indices[k] * lanes)) lanes)
+                    .CopyTo(write (NativePtr.add target (k * lanes)) lanes)
+
+    let private scatterAdd<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
+        (indices: int[])
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun (f: Frame<'T>) ->
+            let source: nativeptr<'T> = f.At a
+            let target: nativeptr<'T> = f.At out
+            let lanes = f.Lanes
+            (write target (out.Size * lanes)).Clear()
+
+            for k in 0 .. indices.Length - 1 do
+                let p = NativePtr.add source (k * lanes)
+                let q = NativePtr.add target (indices[k] * lanes)
+
+                if lanes = 1 then
+                    addTo q (NativePtr.read p)
+                else
+                    Lanes.add (lanes, p, q)
+
+    let private concat (parts: Operand[]) (out: Operand) : Step<'T> =
+        fun f ->
+            let mutable column = 0
+
+            for part in parts do
+                let target = NativePtr.add (f.At out) (column * f.Lanes)
+
+                if f.Lanes = 1 then
+                    (read (f.At part) part.Size).CopyTo(write target part.Size)
+                else
+                    flatten f part.Size part target
+
+                column <- column + part.Size
+
+    let private sparse<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
+        (m: SparseMatrix)
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        let values = m.Values |> Array.map (fun v -> 'T.CreateTruncating<float> v)
+
+        fun f ->
+            let source, target, lanes = f.At a, f.At out, f.Lanes
+            (write target (out.Size * lanes)).Clear()
+
+            for row in 0 .. m.Rows - 1 do
+                for k in m.RowStart[row] .. m.RowStart[row + 1] - 1 do
+                    let p = NativePtr.add source (m.ColumnOf[k] * lanes)
+                    let q = NativePtr.add target (row * lanes)
+
+                    if lanes = 1 then
+                        let x: 'T = NativePtr.read p
+                        addTo q (values[k] * x)
+                    else
+                        Lanes.axpy (lanes, values[k], p, q)
+
+    /// A shared matrix, as it is or transposed, times a shared vector.
+    let private sharedProduct<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (matrix: Operand)
+        (transposed: bool)
+        (x: Operand)
+        (out: Operand)
+        : Step<'T> =
+        let rows, depth = out.Size, x.Size
+
+        fun f ->
+            let m, v, target = f.At matrix, f.At x, f.At out
+
+            if transposed then
+                (write target rows).Clear()
+
+                for k in 0 .. depth - 1 do
+                    TensorPrimitives.MultiplyAdd<'T>(
+                        read (NativePtr.add m (k * rows)) rows,
+                        NativePtr.get v k,
+                        read target rows,
+                        write target rows
+                    )
+            else
+                for i in 0 .. rows - 1 do
+                    NativePtr.set
+                        target
+                        i
+                        (TensorPrimitives.Dot<'T>(
+                            read (NativePtr.add m (i * depth)) depth,
+                            read v depth
+                        ))
+
+    let private rowProduct (packed: Operand) (x: Operand) (out: Operand) : Step<'T> =
+        fun f ->
+            if f.Lanes = 1 then
+                Lanes.product (f.At packed, out.Size, x.Size, f.At x, f.At out)
+            else
+                Gemm.multiplyPacked (
+                    f.At packed,
+                    out.Size,
+                    x.Size,
+                    f.At x,
+                    f.Lanes,
+                    f.Lanes,
+                    f.At out,
+                    f.Lanes,
+                    false
+                )
+
+    let private outer<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (overRows: bool)
+        (a: Operand)
+        (b: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun f ->
+            let factor = if overRows then 'T.CreateTruncating<int> f.Rows else 'T.One
+
+            for i in 0 .. a.Size - 1 do
+                TensorPrimitives.Multiply<'T>(
+                    read (f.At b) b.Size,
+                    factor * NativePtr.get (f.At a) i,
+                    write (NativePtr.add (f.At out) (i * b.Size)) b.Size
+                )
+
+    let private timesRows<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (a: Operand)
+        (out: Operand)
+        : Step<'T> =
+        fun f ->
+            TensorPrimitives.Multiply<'T>(
+                read (f.At a) a.Size,
+                'T.CreateTruncating<int> f.Rows,
+                write (f.At out) a.Size
+            )
+
+    let private transpose (rows: int) (columns: int) (a: Operand) (out: Operand) : Step<'T> =
+        fun f -> Transpose.copy (f.At a, rows, columns, columns, f.At out, rows)
+
+    /// A matrix of a packing task.
+    let pack
+        (rows: int)
+        (depth: int)
+        (transposed: bool)
+        (source: Operand)
+        (target: Operand)
+        : Step<'T> =
+        fun f ->
+            if transposed then
+                Gemm.pack (f.At source, rows, depth, 1, rows, f.At target)
+            else
+                Gemm.pack (f.At source, rows, depth, depth, 1, f.At target)
+
+    /// Rows of an input, transposed into the tile; rows that are missing repeat the last one.
+    let input (index: int) (out: Operand) : Step<'T> =
+        fun f ->
+            let n, lanes = out.Size, f.Lanes
+            let source = NativePtr.add f.Inputs[index] (f.First * n)
+            let target = f.At out
+
+            if lanes = 1 then
+                (read source n).CopyTo(write target n)
+            else
+                if n = 1 then
+                    (read source f.Valid).CopyTo(write target f.Valid)
+                else
+                    Transpose.copy (source, f.Valid, n, n, target, lanes)
+
+                if f.Valid < lanes then
+                    for k in 0 .. n - 1 do
+                        let row = NativePtr.add target (k * lanes)
+
+                        (write (NativePtr.add row f.Valid) (lanes - f.Valid))
+                            .Fill(NativePtr.get row (f.Valid - 1))
+
+    /// A node's rows to `size` columns, from `column` on, of an output of `width` columns.
+    let store (index: int) (column: int) (width: int) (a: Operand) : Step<'T> =
+        fun f ->
+            let n, lanes = a.Size, f.Lanes
+            let target = NativePtr.add f.Outputs[index] (f.First * width + column)
+            let source = f.At a
+
+            if a.Space = Space.Row && lanes > 1 then
+                if n = 1 && width = 1 then
+                    (read source f.Valid).CopyTo(write target f.Valid)
+                elif n = 1 then
+                    for r in 0 .. f.Valid - 1 do
+                        NativePtr.set target (r * width) (NativePtr.get source r)
+                else
+                    Transpose.copy (source, n, f.Valid, lanes, target, width)
+            else
+                for r in 0 .. f.Valid - 1 do
+                    (read source n).CopyTo(write (NativePtr.add target (r * width)) n)
+
+    /// Adds a tile to a sum over rows: lane by lane where the tile is full.
+    let accumulate<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
+        (a: Operand)
+        (offset: int)
+        : Step<'T> =
+        fun f ->
+            let target = NativePtr.add f.Sums offset
+            let source, lanes = f.At a, f.Lanes
+
+            if lanes > 1 && f.Valid = lanes then
+                Lanes.add (a.Size * lanes, source, target)
+            else
+                for k in 0 .. a.Size - 1 do
+                    for r in 0 .. f.Valid - 1 do
+                        let place = k * lanes + r
+                        addTo (NativePtr.add target place) (NativePtr.get source place)
+
+    /// Adds the outer products of a tile's rows to a sum over rows.
+    let accumulateOuter<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
+        (a: Operand)
+        (b: Operand)
+        (offset: int)
+        : Step<'T> =
+        let pieces =
+            lazy (Gemm.packedLength<'T> a.Size 64, Gemm.packedColumnsLength<'T> 64 b.Size)
+
+        let scratch =
+            Pool<Buffer<'T>>(fun () -> Buffer<'T>(fst pieces.Value + snd pieces.Value + 64))
+
+        let full (f: Frame<'T>) (o: Operand) (spare: nativeptr<'T>) : nativeptr<'T> =
+            if o.Space = Space.Row then
+                f.At o
+            else
+                Lanes.expand (o.Size, f.Lanes, f.At o, f.Access o, spare)
+                spare
+
+        let spares = Pool<Buffer<'T>>(fun () -> Buffer<'T>((a.Size + b.Size) * 64))
+
+        fun f ->
+            let target = NativePtr.add f.Sums offset
+            let lanes = f.Lanes
+            let expanded = spares.Take()
+            let pa = full f a expanded.Start
+            let pb = full f b (NativePtr.add expanded.Start (a.Size * 64))
+
+            if lanes = 1 then
+                for i in 0 .. a.Size - 1 do
+                    for j in 0 .. b.Size - 1 do
+                        let x: 'T = NativePtr.get pa i
+                        addTo (NativePtr.add target (i * b.Size + j)) (x * NativePtr.get pb j)
+            else
+                let work = scratch.Take()
+                let right = NativePtr.add work.Start (Layout.padded (fst pieces.Value))
+                Gemm.pack (pa, a.Size, f.Valid, lanes, 1, work.Start)
+                Gemm.packColumns (pb, f.Valid, b.Size, 1, lanes, right)
+
+                Gemm.multiplyPanels (
+                    work.Start,
+                    a.Size,
+                    f.Valid,
+                    right,
+                    b.Size,
+                    target,
+                    b.Size,
+                    true
+                )
+
+                scratch.Give work
+
+            spares.Give expanded
+
+    /// The step of one operation.
+    let operation<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (op: Op)
+        (operands: Operand[])
+        (shapes: Shape[])
+        (scratch: Operand)
+        (out: Operand)
+        : Step<'T> =
+        let a = if operands.Length > 0 then operands[0] else out
+        let b = if operands.Length > 1 then operands[1] else out
+
+        match op with
+        | Op.Neg -> map1<'T, Maps.Neg<'T>> a out
+        | Op.Abs -> map1<'T, Maps.Abs<'T>> a out
+        | Op.Sign -> map1<'T, Maps.Sign<'T>> a out
+        | Op.Sqrt -> map1<'T, Maps.Sqrt<'T>> a out
+        | Op.Exp -> spans (fun x n y -> TensorPrimitives.Exp<'T>(read x n, write y n)) a out
+        | Op.Log -> spans (fun x n y -> TensorPrimitives.Log<'T>(read x n, write y n)) a out
+        | Op.Tanh -> spans (fun x n y -> TensorPrimitives.Tanh<'T>(read x n, write y n)) a out
+        | Op.Sin -> spans (fun x n y -> TensorPrimitives.Sin<'T>(read x n, write y n)) a out
+        | Op.Cos -> spans (fun x n y -> TensorPrimitives.Cos<'T>(read x n, write y n)) a out
+        | Op.Log1p -> each Special.log1p a out
+        | Op.Expm1 -> each Special.expm1 a out
+        | Op.Erf -> each Special.erf a out
+        | Op.LogGamma -> each Special.logGamma a out
+        | Op.Polygamma order -> each (Special.polygamma order) a out
+        | Op.Power exponent ->
+            fun f ->
+                let struct (features, lanes) = extent f out.Size
+                Lanes.power (exponent, features * lanes, f.At a, f.At out)
+        | Op.Add -> map2<'T, Maps.Add<'T>> a b out
+        | Op.Sub -> map2<'T, Maps.Sub<'T>> a b out
+        | Op.Mul -> map2<'T, Maps.Mul<'T>> a b out
+        | Op.MaskedMul -> map2<'T, Maps.MaskedMul<'T>> a b out
+        | Op.Div -> map2<'T, Maps.Div<'T>> a b out
+        | Op.Less -> map2<'T, Maps.Less<'T>> a b out
+        | Op.XLogY ->
+            let y = within out.Size b
+            let times = map2<'T, Maps.MaskedMul<'T>> a out out
+
+            fun f ->
+                logTo f out.Size y (f.At out)
+                times f
+        | Op.Select ->
+            let c, a, b = within out.Size a, within out.Size b, within out.Size operands[2]
+
+            fun f ->
+                let struct (features, lanes) = extent f out.Size
+
+                Lanes.select (
+                    features,
+                    lanes,
+                    f.At c,
+                    f.Access c,
+                    f.At a,
+                    f.Access a,
+                    f.At b,
+                    f.Access b,
+                    f.At out
+                )
+        | Op.Sum -> sum a out
+        | Op.LogSumExp -> logSumExp a scratch out
+        | Op.Fill _ ->
+            let a = { a with Stride = 0 }
+            fun f -> flatten f out.Size a (f.At out)
+        | Op.Gather indices -> gather indices a out
+        | Op.ScatterAdd(indices, _) -> scatterAdd indices a out
+        | Op.Concat -> concat operands out
+        | Op.MatVec -> sharedProduct a false b out
+        | Op.Transpose ->
+            match shapes[0] with
+            | Matrix(rows, columns) -> transpose rows columns a out
+            | _ -> map1<'T, Maps.Copy<'T>> a out
+        | Op.Outer -> outer false a b out
+        | Op.OuterRows -> outer true a b out
+        | Op.SparseVec m -> sparse m a out
+        | Op.SumRows -> timesRows a out
+
+    /// A product of a matrix and a vector: of rows from the packed form, of shared ones as it lies.
+    let product<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (packed: Operand option)
+        (matrix: Operand)
+        (transposed: bool)
+        (x: Operand)
+        (out: Operand)
+        : Step<'T> =
+        match packed with
+        | Some p when out.Space = Space.Row -> rowProduct p x out
+        | _ -> sharedProduct matrix transposed x out
+
+    /// A sum over an operation that is not kept.
+    let sumOver<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (op: Op)
+        (size: int)
+        (a: Operand)
+        (b: Operand)
+        (scratch: Operand)
+        (out: Operand)
+        : Step<'T> =
+        match op with
+        | Op.Add -> sumOf<'T, Maps.Add<'T>> true size a b out
+        | Op.Sub -> sumOf<'T, Maps.Sub<'T>> false size a b out
+        | Op.Mul -> sumOf<'T, Maps.Mul<'T>> true size a b out
+        | Op.Div -> sumOf<'T, Maps.Div<'T>> false size a b out
+        | Op.Less -> sumOf<'T, Maps.Less<'T>> false size a b out
+        | Op.XLogY ->
+            let y = within size b
+            let total = sumOf<'T, Maps.MaskedMul<'T>> false size a scratch out
+
+            fun f ->
+                logTo f size y (f.At scratch)
+                total f
+        | _ -> sumOf<'T, Maps.MaskedMul<'T>> false size a b out

@@ -1,0 +1,152 @@
+namespace FunLik
+
+open System.Collections.Generic
+
+/// Where the value of a node lives while a kernel runs.
+[<RequireQualifiedAccess>]
+type internal Space =
+    /// In a tile of rows: one number a feature and lane.
+    | Row = 0
+    /// Computed once when a kernel is bound.
+    | Prologue = 1
+    /// Shared by all rows, computed in each run.
+    | Run = 2
+
+/// Which operations engines treat alike.
+module internal Ops =
+
+    let isMap2 (op: Op) : bool =
+        match op with
+        | Op.Add
+        | Op.Sub
+        | Op.Mul
+        | Op.MaskedMul
+        | Op.Div
+        | Op.Less -> true
+        | _ -> false
+
+    let broadcasts (op: Op) : bool = isMap2 op || op.IsXLogY || op.IsSelect
+
+    /// Operations that may write where they read.
+    let inPlace (op: Op) : bool =
+        match op with
+        | Op.XLogY
+        | Op.LogSumExp
+        | Op.Sum
+        | Op.Fill _
+        | Op.Gather _
+        | Op.ScatterAdd _
+        | Op.Concat
+        | Op.MatVec
+        | Op.Transpose
+        | Op.Outer
+        | Op.SparseVec _
+        | Op.SumRows
+        | Op.OuterRows -> false
+        | _ -> true
+
+    let isRange (indices: int[]) : bool =
+        indices |> Array.indexed |> Array.forall (fun (i, k) -> k = indices[0] + i)
+
+/// Facts about the nodes of a program that do not depend on where they live.
+type internal Facts(program: Program, rowInput: string -> bool) =
+    let nodes = program.Nodes
+    let count = nodes.Length
+    let size = nodes |> Array.map (fun n -> Shape.size n.Shape)
+    let isRow = Array.create count false
+    let level = Array.create count 0
+    let space = Array.create count Space.Row
+    let consumers = Array.init count (fun _ -> List<int>())
+
+    let arguments =
+        nodes
+        |> Array.map (fun node ->
+            match node.Instruction with
+            | Instruction.Apply(_, arguments) -> arguments
+            | Instruction.Reduced(r, _) -> program.Reductions[r].Captured
+            | _ -> [||])
+
+    do
+        for i in 0 .. count - 1 do
+            let below = arguments[i]
+
+            for a in below do
+                consumers[a].Add i
+
+            let deepest = below |> Array.fold (fun m a -> max m level[a]) 0
+            let anyRow = below |> Array.exists (fun a -> isRow[a])
+            let anyRun = below |> Array.exists (fun a -> space[a] = Space.Run)
+
+            match nodes[i].Instruction with
+            | Instruction.Input(name, _) -> isRow[i] <- rowInput name
+            | Instruction.Apply((Op.SumRows | Op.OuterRows), _) ->
+                level[i] <- if anyRow then deepest + 1 else deepest
+                space[i] <- Space.Run
+            | _ ->
+                isRow[i] <- anyRow
+                level[i] <- deepest
+
+            if not isRow[i] && not (space[i] = Space.Run) then
+                space[i] <- if anyRun then Space.Run else Space.Prologue
+
+    let outputs = program.Outputs |> Array.map snd |> Array.distinct |> HashSet
+
+    member _.Size = size
+    member _.IsRow = isRow
+    member _.Level = level
+    member _.Space = space
+    member _.Arguments = arguments
+    member _.Consumers = consumers
+    member _.IsOutput(i: int) = outputs.Contains i
+
+    member _.Op(i: int) : Op option =
+        match nodes[i].Instruction with
+        | Instruction.Apply(op, _) -> Some op
+        | _ -> None
+
+    /// Nodes that are read where another one lives: (node, first feature, stride).
+    member this.Alias(i: int) : struct (int * int * int) voption =
+        match nodes[i].Instruction with
+        | Instruction.Apply(Op.Gather indices, [| a |]) when Ops.isRange indices ->
+            ValueSome(struct (a, indices[0], 1))
+        | Instruction.Apply(Op.Sum, [| a |]) when size[a] = 1 -> ValueSome(struct (a, 0, 1))
+        | Instruction.Apply(Op.Fill _, [| a |]) when
+            not (outputs.Contains i)
+            && consumers[i].Count > 0
+            && consumers[i]
+               |> Seq.forall (fun c ->
+                   (this.Op c |> Option.exists Ops.broadcasts) && size[c] = size[i])
+            ->
+            ValueSome(struct (a, 0, 0))
+        | _ -> ValueNone
+
+    /// The operation on two operands that a sum takes in.
+    member this.Inner(i: int) : int voption =
+        match nodes[i].Instruction with
+        | Instruction.Apply(Op.Sum, [| a |]) when
+            size[a] > 1 && consumers[a].Count = 1 && not (outputs.Contains a)
+            ->
+            match this.Op a with
+            | Some op when Ops.isMap2 op || op.IsXLogY -> ValueSome a
+            | _ -> ValueNone
+        | _ -> ValueNone
+
+    member this.IsAbsorbed(i: int) : bool =
+        consumers[i].Count = 1 && this.Inner(consumers[i][0]) = ValueSome i
+
+    /// Concatenations that are only outputs are written part by part; transposes that only go into products are packed so.
+    member this.IsVirtual(i: int) : bool =
+        match this.Op i with
+        | Some Op.Concat -> isRow[i] && consumers[i].Count = 0
+        | Some Op.Transpose ->
+            not (outputs.Contains i)
+            && consumers[i].Count > 0
+            && consumers[i]
+               |> Seq.forall (fun c -> this.Op c = Some Op.MatVec && arguments[c][1] <> i)
+        | _ -> false
+
+    /// What a node reads when it is computed.
+    member this.Reads(i: int) : int[] =
+        match this.Inner i with
+        | ValueSome inner -> arguments[inner]
+        | ValueNone -> arguments[i]

@@ -1,0 +1,85 @@
+namespace FunLik
+
+open System
+open System.Collections.Concurrent
+open System.Numerics
+open FSharp.NativeInterop
+
+/// Numbers at a fixed place on a 64-byte border, zero at first.
+type internal Buffer<'T when 'T: unmanaged>(length: int) =
+    let spare = 64 / sizeof<'T>
+    let array: 'T[] = GC.AllocateArray<'T>(length + 2 * spare, true)
+
+    let start =
+        let first = Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(array, 0)
+        NativePtr.ofNativeInt<'T>((first + 63n) &&& ~~~63n)
+
+    /// The first number.
+    member _.Start: nativeptr<'T> = start
+    /// How many there are.
+    member _.Length: int = length
+
+/// Computes sums over tables for a tile.
+[<AbstractClass>]
+type internal Reducer<'T when 'T: unmanaged>() =
+
+    /// Reduction `reduction` for each row of a tile: reads captured operands, writes results (output of the body, operand).
+    abstract Reduce:
+        frame: Frame<'T> * reduction: int * captured: Operand[] * results: struct (int * Operand)[] ->
+            unit
+
+/// What one thread works on: the spaces of a layout and one tile of rows.
+and internal Frame<'T when 'T: unmanaged>(lanes: int, rowFeatures: int) =
+    let rows = Buffer<'T>(rowFeatures * lanes + 64)
+
+    /// Rows computed at once.
+    member _.Lanes: int = lanes
+    /// The tile.
+    member _.Row: nativeptr<'T> = rows.Start
+    member val Prologue: nativeptr<'T> = NativePtr.nullPtr with get, set
+    member val Run: nativeptr<'T> = NativePtr.nullPtr with get, set
+    /// Where the sums of the current block of tiles are.
+    member val Sums: nativeptr<'T> = NativePtr.nullPtr with get, set
+    /// The first row of the tile.
+    member val First: int = 0 with get, set
+    /// The rows of the tile that exist.
+    member val Valid: int = 0 with get, set
+    /// The rows of the batch.
+    member val Rows: int = 0 with get, set
+    member val Inputs: nativeptr<'T>[] = [||] with get, set
+    member val Outputs: nativeptr<'T>[] = [||] with get, set
+    member val Reducer: Reducer<'T> = Unchecked.defaultof<Reducer<'T>> with get, set
+    /// How sums over tables inside of this tile may run.
+    member val Options: RunOptions = RunOptions.Single with get, set
+
+    /// The address of an operand.
+    member inline f.At(o: Operand) : nativeptr<'T> =
+        match o.Space with
+        | Space.Row -> NativePtr.add f.Row (o.Offset * f.Lanes)
+        | Space.Prologue -> NativePtr.add f.Prologue o.Offset
+        | _ -> NativePtr.add f.Run o.Offset
+
+    /// How an operand is read in loops over this tile.
+    member inline f.Access(o: Operand) : Access =
+        if f.Lanes = 1 then
+            if o.Stride = 1 then Access.Flat else Access.Uniform
+        elif o.Space = Space.Row then
+            if o.Stride = 1 then Access.Flat else Access.Lanes
+        elif o.Stride = 1 then
+            Access.Features
+        else
+            Access.Uniform
+
+/// What a kernel does for one task, on the frame of a thread.
+type internal Step<'T when 'T: unmanaged> = Frame<'T> -> unit
+
+/// Frames that are not in use.
+type internal Pool<'V when 'V: not struct>(make: unit -> 'V) =
+    let free = ConcurrentBag<'V>()
+
+    member _.Take() : 'V =
+        match free.TryTake() with
+        | true, known -> known
+        | _ -> make ()
+
+    member _.Give(value: 'V) : unit = free.Add value

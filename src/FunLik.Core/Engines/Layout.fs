@@ -1,0 +1,459 @@
+namespace FunLik
+
+open System.Collections.Generic
+
+/// A piece of a space. Offsets and sizes count features; a stride of 0 repeats one feature.
+[<Struct>]
+type internal Operand = { Space: Space; Offset: int; Size: int; Stride: int }
+
+/// How one node is computed.
+[<RequireQualifiedAccess>]
+type internal Work =
+    /// Its instruction, with room for as many features of intermediate values.
+    | Compute of node: int * scratch: Operand
+    /// A sum whose argument is an operation on two operands, which is not kept.
+    | SumOf of node: int * inner: int * scratch: Operand
+    /// All outputs of a reduction over a table.
+    | Reduce of reduction: int * members: int[]
+    /// A matrix is packed for products.
+    | Pack of matrix: int * transposed: bool * target: Operand
+    /// A node goes to columns of an output.
+    | Store of node: int * output: int * column: int
+    /// A row's value is added up over the rows, for node `sum`.
+    | Accumulate of sum: int
+
+/// One pass over the rows, between two sums over rows.
+type internal Pass =
+    {
+        Tasks: Work[]
+        Operands: Operand[]
+        /// The sums that it makes.
+        Sums: int[]
+        /// Features of a tile.
+        RowFeatures: int
+    }
+
+/// What a kernel does, and where everything lives.
+type internal Layout =
+    {
+        Program: Program
+        Facts: Facts
+        /// Where shared nodes live.
+        Operands: Operand[]
+        /// Packed matrices by (node, transposed).
+        Packed: Map<int * bool, Operand>
+        Prologue: Work[]
+        /// What is shared and depends on the number of rows only.
+        Start: Work[]
+        Passes: Pass[]
+        /// After each pass: what is shared and depends on its sums.
+        After: Work[][]
+        PrologueLength: int
+        RunLength: int
+    }
+
+/// Decides what is computed where and when, and which memory is used again.
+[<RequireQualifiedAccess>]
+module internal Layout =
+
+    /// Features and shared elements are padded to this many, a whole register of float32.
+    let Padding = 16
+
+    let padded (size: int) : int = (size + Padding - 1) / Padding * Padding
+
+    /// Memory of one space: pieces are given out and taken back.
+    type private Arena() =
+        let free = List<struct (int * int)>()
+        let mutable top = 0
+        member _.Top = top
+
+        member _.Take(features: int) : int =
+            let size = padded features
+            let mutable best = -1
+
+            for k in 0 .. free.Count - 1 do
+                let struct (_, length) = free[k]
+
+                if length >= size then
+                    let struct (_, known) =
+                        if best < 0 then
+                            struct (0, System.Int32.MaxValue)
+                        else
+                            free[best]
+
+                    if length < known then
+                        best <- k
+
+            if best >= 0 then
+                let struct (offset, length) = free[best]
+                free.RemoveAt best
+
+                if length > size then
+                    free.Add(struct (offset + size, length - size))
+
+                offset
+            else
+                let offset = top
+                top <- top + size
+                offset
+
+        member _.Give(offset: int, features: int) : unit =
+            let mutable first = offset
+            let mutable size = padded features
+            let mutable merged = true
+
+            while merged do
+                merged <- false
+
+                for k in free.Count - 1 .. -1 .. 0 do
+                    let struct (o, l) = free[k]
+
+                    if o + l = first then
+                        free.RemoveAt k
+                        first <- o
+                        size <- size + l
+                        merged <- true
+                    elif first + size = o then
+                        free.RemoveAt k
+                        size <- size + l
+                        merged <- true
+
+            free.Add(struct (first, size))
+
+    let private none = { Space = Space.Row; Offset = 0; Size = 0; Stride = 0 }
+
+    /// Lays out a program whose row inputs are known.
+    let create (program: Program) (rowInput: string -> bool) : Layout =
+        let facts = Facts(program, rowInput)
+        let nodes = program.Nodes
+        let count = nodes.Length
+        let operands = Array.create count none
+        let mutable prologueLength = 0
+        let mutable runLength = 0
+
+        let takeShared (space: Space) (size: int) : Operand =
+            let offset =
+                if space = Space.Prologue then
+                    let o = prologueLength
+                    prologueLength <- o + padded size
+                    o
+                else
+                    let o = runLength
+                    runLength <- o + padded size
+                    o
+
+            { Space = space; Offset = offset; Size = size; Stride = 1 }
+
+        /// The node whose memory a node is read from.
+        let rec home (i: int) : int =
+            match facts.Alias i with
+            | ValueSome(struct (a, _, _)) -> home a
+            | ValueNone -> i
+
+        let place (i: int) : unit =
+            match facts.Alias i with
+            | ValueSome(struct (a, first, stride)) ->
+                let below = operands[a]
+
+                operands[i] <-
+                    { below with
+                        Offset = below.Offset + first * below.Stride
+                        Size = facts.Size[i]
+                        Stride = stride * below.Stride
+                    }
+            | ValueNone -> ()
+
+        let scratchSize (i: int) : int =
+            match facts.Inner i with
+            | ValueSome inner when facts.Op inner = Some Op.XLogY -> facts.Size[inner]
+            | _ ->
+                match facts.Op i with
+                | Some Op.LogSumExp -> facts.Size[facts.Arguments[i][0]]
+                | _ -> 0
+
+        let task (i: int) (scratch: Operand) : Work =
+            match facts.Inner i with
+            | ValueSome inner -> Work.SumOf(i, inner, scratch)
+            | ValueNone -> Work.Compute(i, scratch)
+
+        let skipped (i: int) : bool =
+            (facts.Alias i).IsSome || facts.IsAbsorbed i || facts.IsVirtual i
+
+        // ---- shared nodes
+        let packed = Dictionary<struct (int * bool), Operand>()
+
+        let packTask (matrix: int) : Work list =
+            let source, transposed =
+                if facts.IsVirtual matrix then
+                    facts.Arguments[matrix][0], true
+                else
+                    matrix, false
+
+            if packed.ContainsKey(struct (source, transposed)) then
+                []
+            else
+                let rows, columns =
+                    match nodes[matrix].Shape with
+                    | Matrix(r, c) -> r, c
+                    | _ -> 0, 0
+
+                let target =
+                    takeShared facts.Space[source] (Gemm.packedLength<float32> rows columns)
+
+                packed[struct (source, transposed)] <- target
+                [ Work.Pack(source, transposed, target) ]
+
+        let membersOf (r: int) (wanted: int -> bool) : int[] =
+            [|
+                for k in 0 .. count - 1 do
+                    match nodes[k].Instruction with
+                    | Instruction.Reduced(q, _) when q = r && wanted k -> k
+                    | _ -> ()
+            |]
+
+        let isRowSum (i: int) : bool =
+            match facts.Op i with
+            | Some(Op.SumRows | Op.OuterRows) ->
+                facts.Arguments[i] |> Array.exists (fun a -> facts.IsRow[a])
+            | _ -> false
+
+        let sharedTasks (wanted: int -> bool) : Work[] =
+            let tasks = List<Work>()
+
+            for i in 0 .. count - 1 do
+                if not facts.IsRow[i] && wanted i then
+                    if skipped i then
+                        place i
+                    elif operands[i].Size = 0 then
+                        match nodes[i].Instruction with
+                        | Instruction.Reduced(r, _) ->
+                            let members = membersOf r (fun _ -> true)
+
+                            for k in members do
+                                operands[k] <- takeShared facts.Space[i] facts.Size[k]
+
+                            tasks.Add(Work.Reduce(r, members))
+                        | _ ->
+                            operands[i] <- takeShared facts.Space[i] facts.Size[i]
+                            let size = scratchSize i
+
+                            tasks.Add(
+                                task i (if size > 0 then takeShared facts.Space[i] size else none)
+                            )
+
+                    let isProduct (c: int) : bool =
+                        facts.Op c = Some Op.MatVec && facts.IsRow[c] && facts.Arguments[c][0] = i
+
+                    if nodes[i].Shape.IsMatrix && facts.Consumers[i] |> Seq.exists isProduct then
+                        tasks.AddRange(packTask i)
+
+            tasks.ToArray()
+
+        let prologue = sharedTasks (fun i -> facts.Space[i] = Space.Prologue)
+        let start = sharedTasks (fun i -> facts.Space[i] = Space.Run && facts.Level[i] = 0)
+        let deepest = Array.fold max 0 facts.Level
+
+        // ---- passes over rows
+        let pass (at: int) : Pass =
+            let sums =
+                [|
+                    for i in 0 .. count - 1 do
+                        if isRowSum i && facts.Level[i] = at + 1 then
+                            i
+                |]
+
+            for s in sums do
+                operands[s] <- takeShared Space.Run facts.Size[s]
+
+            let stores = Dictionary<int, List<Work>>()
+
+            let store (node: int) (t: Work) : unit =
+                match stores.TryGetValue node with
+                | true, list -> list.Add t
+                | _ -> stores[node] <- List<Work>([ t ])
+
+            let roots = List<int>()
+
+            program.Outputs
+            |> Array.iteri (fun k (_, node) ->
+                if facts.IsRow[node] && facts.Level[node] = at then
+                    let mutable column = 0
+
+                    let parts =
+                        if facts.IsVirtual node then
+                            facts.Arguments[node]
+                        else
+                            [| node |]
+
+                    for part in parts do
+                        // What is shared or repeated is written behind the last row value.
+                        store part (Work.Store(part, k, column))
+                        roots.Add part
+                        column <- column + facts.Size[part])
+
+            for s in sums do
+                for a in facts.Arguments[s] do
+                    if facts.IsRow[a] then
+                        roots.Add a
+
+            let needed = Array.create count false
+            let pending = Stack<int>(roots)
+
+            while pending.Count > 0 do
+                let i = pending.Pop()
+
+                if facts.IsRow[i] && not needed[i] then
+                    needed[i] <- true
+
+                    for a in facts.Arguments[i] do
+                        pending.Push a
+
+                    match nodes[i].Instruction with
+                    | Instruction.Reduced(r, _) ->
+                        for k in membersOf r (fun k -> not needed[k]) do
+                            pending.Push k
+                    | _ -> ()
+
+            // The last position at which each home is read.
+            let last = Array.create count -1
+
+            let lastOf (i: int) (position: int) : unit =
+                let h = home i
+                last[h] <- max last[h] position
+
+            for i in 0 .. count - 1 do
+                if needed[i] && not (facts.IsAbsorbed i) then
+                    for a in facts.Reads i do
+                        if facts.IsRow[a] then
+                            lastOf a i
+
+            for s in sums do
+                let rows = facts.Arguments[s] |> Array.filter (fun a -> facts.IsRow[a])
+                let ready = Array.max rows
+
+                for a in rows do
+                    lastOf a ready
+
+            let arena = Arena()
+            let tasks = List<Work>()
+            let placed = HashSet<int>()
+            let reduced = HashSet<int>()
+
+            let take (i: int) : unit =
+                operands[i] <-
+                    {
+                        Space = Space.Row
+                        Offset = arena.Take facts.Size[i]
+                        Size = facts.Size[i]
+                        Stride = 1
+                    }
+
+                placed.Add i |> ignore
+
+            let finish (i: int) : unit =
+                match stores.TryGetValue i with
+                | true, list -> tasks.AddRange list
+                | _ -> ()
+
+                for s in sums do
+                    let rows = facts.Arguments[s] |> Array.filter (fun a -> facts.IsRow[a])
+
+                    if Array.max rows = i then
+                        tasks.Add(Work.Accumulate s)
+
+            let release (i: int) : unit =
+                for k in Seq.toArray placed do
+                    if last[k] <= i then
+                        placed.Remove k |> ignore
+                        arena.Give(operands[k].Offset, operands[k].Size)
+
+            for i in 0 .. count - 1 do
+                if needed[i] then
+                    if skipped i then
+                        place i
+                        finish i
+                    else
+                        match nodes[i].Instruction with
+                        | Instruction.Reduced(r, _) ->
+                            if reduced.Add r then
+                                let members = membersOf r (fun k -> needed[k])
+
+                                for k in members do
+                                    take k
+                                    last[k] <- max last[k] (Array.max members)
+
+                                tasks.Add(Work.Reduce(r, members))
+
+                            finish i
+                        | instruction ->
+                            let dying =
+                                match instruction with
+                                | Instruction.Apply(op, arguments) when Ops.inPlace op ->
+                                    arguments
+                                    |> Array.tryFind (fun a ->
+                                        facts.IsRow[a]
+                                        && home a = a
+                                        && placed.Contains a
+                                        && last[a] = i
+                                        && facts.Size[a] = facts.Size[i])
+                                | _ -> None
+
+                            match dying with
+                            | Some a ->
+                                placed.Remove a |> ignore
+                                placed.Add i |> ignore
+                                operands[i] <- operands[a]
+                            | None -> take i
+
+                            let scratch =
+                                match scratchSize i with
+                                | 0 -> none
+                                | size ->
+                                    {
+                                        Space = Space.Row
+                                        Offset = arena.Take size
+                                        Size = size
+                                        Stride = 1
+                                    }
+
+                            tasks.Add(task i scratch)
+
+                            if scratch.Size > 0 then
+                                arena.Give(scratch.Offset, scratch.Size)
+
+                            finish i
+
+                    release i
+
+            // Parts of outputs that are not rows themselves.
+            for KeyValue(part, list) in stores do
+                if not facts.IsRow[part] then
+                    tasks.AddRange list
+
+            {
+                Tasks = tasks.ToArray()
+                Operands = Array.copy operands
+                Sums = sums
+                RowFeatures = arena.Top
+            }
+
+        let passes, after =
+            [|
+                for at in 0..deepest ->
+                    let p = pass at
+                    p, sharedTasks (fun i -> facts.Space[i] = Space.Run && facts.Level[i] = at + 1)
+            |]
+            |> Array.unzip
+
+        {
+            Program = program
+            Facts = facts
+            Operands = operands
+            Packed = Map.ofSeq (packed |> Seq.map (fun (KeyValue(struct (m, t), o)) -> (m, t), o))
+            Prologue = prologue
+            Start = start
+            Passes = passes
+            After = after
+            PrologueLength = prologueLength
+            RunLength = runLength
+        }
