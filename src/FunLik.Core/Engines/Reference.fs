@@ -24,7 +24,11 @@ module Reference =
             (Primitive.row op).Value(arguments |> List.map (fun (shape, v) -> shape, at row v))
 
         if op.IsSumRows || op.IsOuterRows then
-            Seq.init rows value |> Seq.reduce (Array.map2 (+)) |> Value.Shared
+            let size = arguments |> List.fold (fun n (shape, _) -> n * Shape.size shape) 1
+
+            Seq.init rows value
+            |> Seq.fold (Array.map2 (+)) (Array.zeroCreate size)
+            |> Value.Shared
         elif arguments |> List.exists (fun (_, v) -> v.IsRows) then
             Value.Rows(Array.init rows value)
         else

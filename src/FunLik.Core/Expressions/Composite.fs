@@ -8,16 +8,16 @@ module Composite =
 
     let private zero = Expr.scalar 0.0
 
-    /// The larger of two values; the second where they are equal.
+    /// The larger of two values; the second where they are equal or one is NaN.
     let maximum (a: Expr) (b: Expr) : Expr = Expr.select (Expr.less b a) a b
 
-    /// The smaller of two values; the second where they are equal.
+    /// The smaller of two values; the second where they are equal or one is NaN.
     let minimum (a: Expr) (b: Expr) : Expr = Expr.select (Expr.less a b) a b
 
     /// 1 / (1 + exp(-x)).
     let sigmoid (x: Expr) : Expr = 0.5 + 0.5 * tanh (0.5 * x)
 
-    /// max(x, 0) with derivative 0 at 0.
+    /// max(x, 0) with derivative 0 at 0; 0 for NaN.
     let relu (x: Expr) : Expr = Expr.select (Expr.less zero x) x zero
 
     /// x for x > 0, else exp(x) - 1.
@@ -37,7 +37,9 @@ module Composite =
     let gelu (x: Expr) : Expr = 0.5 * x * (1.0 + Expr.erf (x * (1.0 / sqrt 2.0)))
 
     /// log(1 + exp x), without overflow.
-    let softplus (x: Expr) : Expr = relu x + Expr.log1p (exp (-(abs x)))
+    let softplus (x: Expr) : Expr =
+        // Not |x|: its derivative of 0 at 0 would make that of softplus 0 there, and not ½.
+        relu x + Expr.log1p (exp (Expr.select (Expr.less zero x) (-x) x))
 
     /// Half of log 2π.
     let halfLogTwoPi = 0.5 * log (2.0 * Math.PI)

@@ -9,92 +9,133 @@ module Diff =
     let private refuse (message: string) (hint: string) : 'a =
         raise (FunLikException [ Error.make ErrorKind.Unsupported message |> Error.hint hint ])
 
-    let private times (masked: bool) : Expr -> Expr -> Expr =
-        if masked then
-            fun a b -> Expr.apply Op.MaskedMul [ a; b ]
-        else
-            fun a b -> a * b
-
-    /// The largest subexpressions of a body that read no column of a table.
+    /// The largest subexpressions of a body that read no column of a table; constants are left out.
     let frontier (table: string) (body: Expr) : Expr list =
         let outside (e: Expr) : bool = not (e.Tables.Contains table)
 
         Expr.topological outside [ body ]
         |> List.filter (fun e -> outside e && not e.Node.IsConstant)
 
-    /// Brings a contribution to what it is added to: rows that share a value add up.
-    let private gathered (target: Expr) (contribution: Expr) : Expr =
-        if contribution.IsRow && not target.IsRow then
-            Expr.sumRows contribution
-        else
-            contribution
+    /// What a node is computed from: its arguments, or what the body of a sum over a table captures.
+    let below (node: Expr) : Expr list =
+        match node.Node with
+        | Node.ReduceOver(table, body) -> frontier table body
+        | _ -> Expr.children node
 
-    /// The nodes below outputs on which targets have an influence, arguments first.
+    /// The nodes on which targets have an influence, arguments first.
     let private active (wrt: HashSet<Expr>) (outputs: Expr list) : Expr list * HashSet<Expr> =
-        let order = Expr.topological wrt.Contains outputs
+        let order =
+            outputs |> Expr.order (fun node -> if wrt.Contains node then [] else below node)
+
         let reached = HashSet<Expr>(Expr.structural)
 
         for node in order do
-            if wrt.Contains node || Expr.children node |> List.exists reached.Contains then
+            if wrt.Contains node || below node |> List.exists reached.Contains then
                 reached.Add node |> ignore
 
         order, reached
 
-    let rec private sweep (below: bool) (outputs: (Expr * Expr) list) (wrt: Expr list) : Expr list =
+    /// A cotangent, and whether its zeros may be those of a branch that was not taken.
+    [<Struct>]
+    type private Cotangent = { Value: Expr; Masked: bool }
+
+    /// Cotangents of targets out of those of outputs. A row's value that reads a shared one sends it a cotangent a row: they
+    /// add up, in the body of a sum over a table only after that sum.
+    let rec private sweep
+        (inTable: bool)
+        (outputs: (Expr * Cotangent) list)
+        (wrt: Expr list)
+        : Cotangent option list =
         let targets = HashSet<Expr>(wrt, Expr.structural)
         let order, reached = active targets (outputs |> List.map fst)
-        let sums = Dictionary<Expr, Expr>(Expr.structural)
-        let masks = HashSet<Expr>(Expr.structural)
+        let sums = Dictionary<Expr, Cotangent>(Expr.structural)
 
-        let send (masked: bool) (target: Expr) (contribution: Expr) : unit =
-            let value = gathered target contribution
+        let send (fromRow: bool) (target: Expr) (cotangent: Cotangent) : unit =
+            let addsUp = fromRow || cotangent.Value.IsRow
 
-            if masked then
-                masks.Add target |> ignore
+            // The cotangent of a matrix is a product that has been summed over the rows already.
+            let value =
+                if addsUp && not (inTable || target.IsRow || target.Shape.IsMatrix) then
+                    Expr.sumRows cotangent.Value
+                else
+                    cotangent.Value
 
-            match sums.TryGetValue target with
-            | true, sum -> sums[target] <- sum + value
-            | _ -> sums[target] <- value
+            sums[target] <-
+                match sums.TryGetValue target with
+                | true, sum ->
+                    { Value = sum.Value + value; Masked = sum.Masked || cotangent.Masked }
+                | _ -> { cotangent with Value = value }
 
         for output, cotangent in outputs do
             if reached.Contains output then
-                send below output cotangent
+                send false output cotangent
 
         for node in List.rev order do
-            if reached.Contains node && not (targets.Contains node) then
-                match sums.TryGetValue node with
-                | false, _ -> ()
-                | true, cotangent ->
-                    let masked = masks.Contains node
+            match sums.TryGetValue node with
+            | true, cotangent when not (targets.Contains node) ->
+                match node.Node with
+                | Node.Apply(op, arguments) ->
+                    let contributions =
+                        (Primitive.row op).Vjp cotangent.Masked arguments node cotangent.Value
 
-                    match node.Node with
-                    | Node.Apply(op, arguments) ->
-                        let contributions =
-                            (Primitive.row op).Vjp (times masked) arguments node cotangent
+                    let masked = cotangent.Masked || op.IsSelect || op.IsMaskedMul
 
-                        for argument, contribution in List.zip arguments contributions do
-                            match contribution with
-                            | Some value when reached.Contains argument ->
-                                send (masked || op.IsSelect) argument value
-                            | _ -> ()
-                    | Node.ReduceOver(table, body) ->
-                        let captured = frontier table body |> List.filter reached.Contains
+                    for argument, contribution in List.zip arguments contributions do
+                        match contribution with
+                        | Some value when reached.Contains argument ->
+                            send node.IsRow argument { Value = value.Value; Masked = masked }
+                        | _ -> ()
+                | Node.ReduceOver(table, body) ->
+                    let captured = frontier table body |> List.filter reached.Contains
 
-                        for target, value in
-                            List.zip captured (sweep masked [ body, cotangent ] captured) do
-                            send masked target (Expr.reduceOver table value)
-                    | _ -> ()
+                    if captured |> List.exists _.Shape.IsMatrix then
+                        refuse
+                            $"the gradient in a matrix that a sum over the table '{table}' reads"
+                            "pass what depends on the matrix as rows of a batch, and sum with sumRows"
+
+                    for target, inner in List.zip captured (sweep true [ body, cotangent ] captured) do
+                        match inner with
+                        | Some c ->
+                            send node.IsRow target { c with Value = Expr.reduceOver table c.Value }
+                        | None -> ()
+                | _ -> ()
+            | _ -> ()
 
         wrt
         |> List.map (fun target ->
             match sums.TryGetValue target with
-            | true, sum when sum.Shape = target.Shape -> sum
-            | true, sum -> Expr.fill target.Shape sum
-            | _ -> Expr.full target.Shape 0.0)
+            | true, sum -> Some sum
+            | _ -> None)
+
+    let private tablesOf (expressions: Expr list) : Set<string> =
+        expressions |> List.map _.Tables |> Set.unionMany
 
     /// The cotangents of `wrt` for a cotangent of each output: Σ_o cotangent_o · ∂output_o/∂target. Targets may be inputs or any
     /// subexpressions; a target without influence gets zeros. What belongs to a shared target is summed over the rows.
-    let vjp (outputs: (Expr * Expr) list) (wrt: Expr list) : Expr list = sweep false outputs wrt
+    let vjp (outputs: (Expr * Expr) list) (wrt: Expr list) : Expr list =
+        for output, cotangent in outputs do
+            if output.Shape <> cotangent.Shape then
+                refuse
+                    $"a cotangent of {Shape.describe cotangent.Shape} for a {Shape.describe output.Shape}"
+                    "a cotangent has the shape of what it belongs to"
+
+        let hidden = tablesOf wrt - tablesOf (outputs |> List.map fst)
+
+        if not hidden.IsEmpty then
+            let names = String.concat ", " hidden
+
+            refuse
+                $"a derivative in what reads a column of {names}"
+                "a sum over a table has no derivative in one of its columns"
+
+        let seeds =
+            outputs |> List.map (fun (o, value) -> o, { Value = value; Masked = false })
+
+        List.zip wrt (sweep false seeds wrt)
+        |> List.map (fun (target, sum) ->
+            match sum with
+            | Some cotangent -> cotangent.Value
+            | None -> Expr.full target.Shape 0.0)
 
     /// The tangents of outputs for tangents of some inputs or subexpressions.
     let rec jvp (outputs: Expr list) (tangents: (Expr * Expr) list) : Expr list =
@@ -110,28 +151,25 @@ module Diff =
 
         let targets = HashSet<Expr>(tangents |> List.map fst, Expr.structural)
 
-        for node in Expr.topological targets.Contains outputs do
+        let tangentOf (e: Expr) : Expr option =
+            match known.TryGetValue e with
+            | true, t -> Some t
+            | _ -> None
+
+        for node in Expr.order (fun e -> if targets.Contains e then [] else below e) outputs do
             if not (targets.Contains node) then
                 match node.Node with
                 | Node.Apply(op, arguments) ->
-                    let below =
-                        arguments
-                        |> List.map (fun a ->
-                            match known.TryGetValue a with
-                            | true, t -> Some t
-                            | _ -> None)
+                    let inner = arguments |> List.map tangentOf
 
-                    if below |> List.exists Option.isSome then
-                        match (Primitive.row op).Jvp (times false) arguments node below with
+                    if inner |> List.exists Option.isSome then
+                        match (Primitive.row op).Jvp arguments node inner with
                         | Some tangent -> known[node] <- tangent
                         | None -> ()
                 | Node.ReduceOver(table, body) ->
                     let captured =
-                        frontier table body
-                        |> List.choose (fun e ->
-                            match known.TryGetValue e with
-                            | true, t -> Some(e, t)
-                            | _ -> None)
+                        below node
+                        |> List.choose (fun e -> tangentOf e |> Option.map (fun t -> e, t))
 
                     if not captured.IsEmpty then
                         known[node] <- Expr.reduceOver table (jvp [ body ] captured).Head
@@ -139,9 +177,9 @@ module Diff =
 
         outputs
         |> List.map (fun output ->
-            match known.TryGetValue output with
-            | true, t -> t
-            | _ -> Expr.full output.Shape 0.0)
+            match tangentOf output with
+            | Some tangent -> tangent
+            | None -> Expr.full output.Shape 0.0)
 
     let private scalarOnly (what: string) (y: Expr) : unit =
         if y.Shape <> Scalar then

@@ -2,73 +2,6 @@ namespace FunLik
 
 open System
 
-/// Who supplies an input. How often its value exists (a row a point, or one for all) is decided when a
-/// program is bound; only weights are always shared, and columns belong to the rows of a table.
-[<RequireQualifiedAccess>]
-type Role =
-    | Parameter
-    | Datum
-    | Auxiliary
-    | Weight
-    | Mask
-    | State
-    | Column of table: string
-
-/// The operations that an expression is made of: closed under differentiation, one row each in the table of
-/// `Primitive`. Element-by-element operations take equal shapes, or a scalar with anything.
-[<RequireQualifiedAccess>]
-type Op =
-    | Neg
-    | Abs
-    | Sign
-    | Sqrt
-    | Exp
-    | Log
-    | Log1p
-    | Expm1
-    | Tanh
-    | Sin
-    | Cos
-    | Erf
-    | LogGamma
-    /// The derivative of this order of digamma (order 0).
-    | Polygamma of order: int
-    /// An integer power; negative powers too.
-    | Power of exponent: int
-    | Add
-    | Sub
-    | Mul
-    /// A product in which zero times anything, infinities and NaN included, is zero.
-    | MaskedMul
-    | Div
-    /// x log y, where 0 log y is 0 for every y.
-    | XLogY
-    /// 1 where a < b, else 0 (also where either is NaN).
-    | Less
-    /// The second argument where the first is not 0, else the third.
-    | Select
-    | Sum
-    | LogSumExp
-    /// A scalar repeated.
-    | Fill of shape: Shape
-    /// Elements of a vector, by index.
-    | Gather of indices: int[]
-    /// Element i of the argument is added to element indices[i] of a vector of zeros.
-    | ScatterAdd of indices: int[] * length: int
-    /// Scalars and vectors, one behind the other.
-    | Concat
-    /// A matrix times a vector.
-    | MatVec
-    | Transpose
-    /// The outer product of two shared vectors.
-    | Outer
-    /// A constant sparse matrix times a vector.
-    | SparseVec of matrix: SparseMatrix
-    /// The sum over the rows of a batch: a row value becomes a shared one.
-    | SumRows
-    /// The sum over the rows of a batch of the outer products of two vectors.
-    | OuterRows
-
 /// What one node of an expression is.
 [<RequireQualifiedAccess; ReferenceEquality>]
 type Node =
@@ -143,21 +76,25 @@ module internal Build =
         | Vector n -> mix (mix h 2UL) (uint64 n)
         | Matrix(r, c) -> mix (mix (mix h 3UL) (uint64 r)) (uint64 c)
 
-    let private opName (op: Op) : string =
-        match op with
-        | Op.Gather _ -> "Gather"
-        | Op.ScatterAdd _ -> "ScatterAdd"
-        | Op.SparseVec _ -> "SparseVec"
-        | Op.Fill _ -> "Fill"
-        | other -> string other
+    let private roleName (role: Role) : string =
+        match role with
+        | Role.Parameter -> "Parameter"
+        | Role.Datum -> "Datum"
+        | Role.Auxiliary -> "Auxiliary"
+        | Role.Weight -> "Weight"
+        | Role.Mask -> "Mask"
+        | Role.State -> "State"
+        | Role.Column table -> "Column " + table
 
     let hashOp (op: Op) : uint64 =
-        let named = mixString 17UL (opName op)
+        let named = mixString 17UL (Op.name op)
 
         match op with
         | Op.Gather indices -> mixInts named indices
         | Op.ScatterAdd(indices, length) -> mix (mixInts named indices) (uint64 length)
         | Op.Fill shape -> mixShape named shape
+        | Op.Polygamma order -> mix named (uint64 (uint32 order))
+        | Op.Power exponent -> mix named (uint64 (uint32 exponent))
         | Op.SparseVec m ->
             mixFloats
                 (mixInts (mixInts (mix named (uint64 m.Columns)) m.RowStart) m.ColumnOf)
@@ -168,7 +105,7 @@ module internal Build =
         let start = mixShape 0x51ED270B9F2C3A17UL shape
 
         match node with
-        | Node.Input(name, role) -> mixString (mixString start (string role)) name
+        | Node.Input(name, role) -> mixString (mixString start (roleName role)) name
         | Node.Constant values -> mixFloats start values
         | Node.Apply(op, arguments) ->
             arguments |> List.fold (fun h a -> mix h a.Hash) (mix start (hashOp op))
@@ -222,7 +159,7 @@ module internal Build =
         | Op.SumRows, [ a ] -> Ok a
         | _ ->
             let found = arguments |> List.map Shape.describe |> String.concat ", "
-            Error $"{opName op} does not take ({found})"
+            Error $"{Op.name op} does not take ({found})"
 
     let private refuse (message: string) : 'a =
         raise (FunLikException [ Error.make ErrorKind.Shape message ])
@@ -245,7 +182,17 @@ module internal Build =
         | Error message -> refuse message
         | Ok shape ->
             let anyRow = arguments |> List.exists _.IsRow
-            let tables = arguments |> List.map _.Tables |> Set.unionMany
+
+            let tables =
+                arguments
+                |> List.fold
+                    (fun (all: Set<string>) (a: Expr) ->
+                        if a.Tables.IsEmpty || obj.ReferenceEquals(a.Tables, all) then
+                            all
+                        else
+                            Set.union all a.Tables)
+                    Set.empty
+
             let reducing = op.IsSumRows || op.IsOuterRows
 
             if reducing && not tables.IsEmpty then
@@ -471,11 +418,10 @@ module Expr =
             member _.GetHashCode(a: Expr) : int = int (a.Hash ^^^ (a.Hash >>> 32))
         }
 
-    /// All nodes below some outputs, each structure once, arguments before what uses them. Nodes for which `stop` holds
-    /// are listed but not entered.
-    let topological (stop: Expr -> bool) (outputs: Expr list) : Expr list =
+    /// Some outputs and all that `below` leads to from them, each structure once, what is below a node before the node.
+    let order (below: Expr -> Expr list) (outputs: Expr list) : Expr list =
         let seen = Collections.Generic.HashSet<Expr>(structural)
-        let order = Collections.Generic.List<Expr>()
+        let found = Collections.Generic.List<Expr>()
         let stack = Collections.Generic.Stack<struct (Expr * bool)>()
 
         for output in List.rev outputs do
@@ -485,16 +431,20 @@ module Expr =
             let struct (node, entered) = stack.Pop()
 
             if entered then
-                order.Add node
+                found.Add node
             elif seen.Add node then
                 stack.Push(struct (node, true))
 
-                if not (stop node) then
-                    for child in List.rev (children node) do
-                        if not (seen.Contains child) then
-                            stack.Push(struct (child, false))
+                for child in List.rev (below node) do
+                    if not (seen.Contains child) then
+                        stack.Push(struct (child, false))
 
-        List.ofSeq order
+        List.ofSeq found
+
+    /// All nodes below some outputs, each structure once, arguments before what uses them. Nodes for which `stop` holds
+    /// are listed but not entered.
+    let topological (stop: Expr -> bool) (outputs: Expr list) : Expr list =
+        order (fun node -> if stop node then [] else children node) outputs
 
     /// Rebuilds outputs bottom-up, each structure once: `rule node arguments` makes a node from its rebuilt arguments.
     let rewrite (rule: Expr -> Expr list -> Expr) (outputs: Expr list) : Expr list =
@@ -522,21 +472,28 @@ module Expr =
                 Build.reduceOver table body
         | _ -> node
 
-    /// Replaces nodes: where `replacement` gives a value, that stands in place of the node.
+    /// Replaces nodes: where `replacement` gives a value, that stands in place of the node, and nothing below the node
+    /// is looked at.
     let substitute (replacement: Expr -> Expr option) (outputs: Expr list) : Expr list =
-        let rule (node: Expr) (arguments: Expr list) : Expr =
+        let made = Collections.Generic.Dictionary<Expr, Expr>(structural)
+
+        let replaced (node: Expr) : bool =
             match replacement node with
+            | Some other when other.Shape <> node.Shape ->
+                let message =
+                    $"a {Shape.describe other.Shape} cannot stand for a {Shape.describe node.Shape}"
+
+                raise (FunLikException [ Error.make ErrorKind.Shape message ])
             | Some other ->
-                if other.Shape <> node.Shape then
-                    let message =
-                        $"a {Shape.describe other.Shape} cannot stand for a {Shape.describe node.Shape}"
+                made[node] <- other
+                true
+            | None -> false
 
-                    raise (FunLikException [ Error.make ErrorKind.Shape message ])
+        for node in topological replaced outputs do
+            if not (made.ContainsKey node) then
+                made[node] <- withChildren node (children node |> List.map (fun c -> made[c]))
 
-                other
-            | None -> withChildren node arguments
-
-        rewrite rule outputs
+        outputs |> List.map (fun o -> made[o])
 
     /// The inputs that some outputs read, by name, each once: name, role and shape.
     let inputs (outputs: Expr list) : (string * Role * Shape) list =

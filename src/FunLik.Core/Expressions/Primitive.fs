@@ -13,11 +13,11 @@ type Primitive =
         /// The oracle's value: shapes and values of the arguments, row-major, to the result's elements. `SumRows` and
         /// `OuterRows` see one row here; the engines add over the rows.
         Value: (Shape * float[]) list -> float[]
-        /// Product (`Mul`, or `MaskedMul` below a select), arguments, result and cotangent of the result to the
-        /// cotangents of the arguments; None where the derivative is zero everywhere.
-        Vjp: (Expr -> Expr -> Expr) -> Expr list -> Expr -> Expr -> Expr option list
-        /// Product, arguments, result and tangents of the arguments (None: zero) to the tangent of the result.
-        Jvp: (Expr -> Expr -> Expr) -> Expr list -> Expr -> Expr option list -> Expr option
+        /// Arguments, result and cotangent of the result to the cotangents of the arguments; None where the derivative is
+        /// zero everywhere. When true is passed, a cotangent of zero stays zero whatever it is multiplied by, as below a select.
+        Vjp: bool -> Expr list -> Expr -> Expr -> Lazy<Expr> option list
+        /// Arguments, result and tangents of the arguments (None: zero) to the tangent of the result.
+        Jvp: Expr list -> Expr -> Expr option list -> Expr option
     }
 
 /// The table of primitives.
@@ -25,6 +25,12 @@ type Primitive =
 module Primitive =
 
     type private Times = Expr -> Expr -> Expr
+
+    let private times (masked: bool) : Times =
+        if masked then
+            fun a b -> Expr.apply Op.MaskedMul [ a; b ]
+        else
+            fun a b -> a * b
 
     /// Brings a value of a broadcast result back to the shape of one argument.
     let private towards (argument: Expr) (value: Expr) : Expr =
@@ -66,12 +72,15 @@ module Primitive =
                 | [ (_, x) ] -> Array.map f x
                 | _ -> [||]
             Vjp =
-                fun times arguments result y ->
-                    [ derivative arguments.Head result |> Option.map (times y) ]
+                fun masked arguments result y ->
+                    [
+                        derivative arguments.Head result
+                        |> Option.map (fun d -> lazy (times masked y d))
+                    ]
             Jvp =
-                fun times arguments result tangents ->
+                fun arguments result tangents ->
                     match tangents, derivative arguments.Head result with
-                    | [ Some t ], Some d -> Some(times t d)
+                    | [ Some t ], Some d -> Some(t * d)
                     | _ -> None
         }
 
@@ -91,18 +100,18 @@ module Primitive =
                         Array.init (resultSize arguments) (fun i -> f (read s x i) (read t y i))
                     | _ -> [||]
             Vjp =
-                fun times arguments result y ->
+                fun masked arguments result y ->
                     let a, b = arguments[0], arguments[1]
-                    let byA, byB = partials times a b result
+                    let byA, byB = partials (times masked) a b result
                     let y = ofShape result y
 
                     [
-                        byA |> Option.map (fun d -> towards a (d y))
-                        byB |> Option.map (fun d -> towards b (d y))
+                        byA |> Option.map (fun d -> lazy (towards a (d y)))
+                        byB |> Option.map (fun d -> lazy (towards b (d y)))
                     ]
             Jvp =
-                fun times arguments result tangents ->
-                    let byA, byB = partials times arguments[0] arguments[1] result
+                fun arguments result tangents ->
+                    let byA, byB = partials (times false) arguments[0] arguments[1] result
 
                     let term (d: (Expr -> Expr) option) (t: Expr option) : Expr option =
                         Option.map2 (fun d t -> d t) d t
@@ -124,9 +133,9 @@ module Primitive =
                 function
                 | [ (shape, x) ] -> value shape x
                 | _ -> [||]
-            Vjp = fun _ arguments result y -> [ Some(transposed arguments.Head result y) ]
+            Vjp = fun _ arguments result y -> [ Some(lazy (transposed arguments.Head result y)) ]
             Jvp =
-                fun _ _ _ tangents ->
+                fun _ _ tangents ->
                     match tangents with
                     | [ Some t ] -> Some(Expr.apply op [ t ])
                     | _ -> None
@@ -135,8 +144,6 @@ module Primitive =
     let private twoOverRootPi = 2.0 / sqrt Math.PI
 
     let private signOf (x: float) : float = if Double.IsNaN x then nan else float (Math.Sign x)
-
-    let private one (a: Expr) : Expr = Expr.full a.Shape 1.0
 
     let private matVecValue (rows: int) (columns: int) (m: float[]) (x: float[]) : float[] =
         Array.init rows (fun i ->
@@ -169,12 +176,18 @@ module Primitive =
             Value = outerValue
             Vjp =
                 fun _ arguments _ y ->
-                    [
-                        Some(Expr.matVec y arguments[1])
-                        Some(Expr.matVec (Expr.transpose y) arguments[0])
-                    ]
+                    let a, b = arguments[0], arguments[1]
+
+                    // Over rows that are all the same the sum is the number of rows times one.
+                    let y =
+                        if op.IsOuterRows && not a.IsRow && not b.IsRow then
+                            y * Expr.rowCount
+                        else
+                            y
+
+                    [ Some(lazy (Expr.matVec y b)); Some(lazy (Expr.matVec (Expr.transpose y) a)) ]
             Jvp =
-                fun _ arguments _ tangents ->
+                fun arguments _ tangents ->
                     add
                         [
                             tangents[0] |> Option.map (fun t -> again t arguments[1])
@@ -190,22 +203,22 @@ module Primitive =
         else
             top + log (x |> Array.sumBy (fun v -> exp (v - top)))
 
-    let private concatParts (arguments: Expr list) (y: Expr) : Expr list =
+    let private concatParts (arguments: Expr list) (y: Expr) : Lazy<Expr> option list =
         arguments
         |> List.mapFold
             (fun first (a: Expr) ->
                 let next = first + Shape.size a.Shape
 
                 match a.Shape with
-                | Scalar -> Expr.item first y, next
-                | shape -> Expr.slice first (Shape.size shape) y, next)
+                | Scalar -> Some(lazy (Expr.item first y)), next
+                | shape -> Some(lazy (Expr.slice first (Shape.size shape) y)), next)
             0
         |> fst
 
     /// The row of an operation.
     let row (op: Op) : Primitive =
         match op with
-        | Op.Neg -> unary op (~-) (fun a _ -> Some(Expr.full a.Shape -1.0))
+        | Op.Neg -> unary op (~-) (fun _ _ -> Some(Expr.scalar -1.0))
         | Op.Abs -> unary op abs (fun a _ -> Some(Expr.sign a))
         | Op.Sign -> unary op signOf (fun _ _ -> None)
         | Op.Sqrt -> unary op sqrt (fun _ r -> Some(0.5 / r))
@@ -223,7 +236,7 @@ module Primitive =
             unary op (Special.polygamma order) (fun a _ ->
                 Some(Expr.apply (Op.Polygamma(order + 1)) [ a ]))
         | Op.Power 0 -> unary op (fun _ -> 1.0) (fun _ _ -> None)
-        | Op.Power 1 -> unary op id (fun a _ -> Some(one a))
+        | Op.Power 1 -> unary op id (fun _ _ -> Some(Expr.scalar 1.0))
         | Op.Power n -> unary op (Special.power n) (fun a _ -> Some(float n * Expr.power (n - 1) a))
         | Op.Add -> binary op (+) (fun _ _ _ _ -> Some id, Some id)
         | Op.Sub -> binary op (-) (fun _ _ _ _ -> Some id, Some (~-))
@@ -262,11 +275,11 @@ module Primitive =
 
                         [
                             None
-                            Some(towards arguments[1] (Expr.select c y zero))
-                            Some(towards arguments[2] (Expr.select c zero y))
+                            Some(lazy (towards arguments[1] (Expr.select c y zero)))
+                            Some(lazy (towards arguments[2] (Expr.select c zero y)))
                         ]
                 Jvp =
-                    fun _ arguments result tangents ->
+                    fun arguments result tangents ->
                         let orZero = Option.defaultValue zero
 
                         match tangents[1], tangents[2] with
@@ -286,16 +299,13 @@ module Primitive =
                     | [ (_, x) ] -> [| logSumExpValue x |]
                     | _ -> [||]
                 Vjp =
-                    fun times arguments r y ->
-                        [
-                            Some(
-                                times (Expr.fill arguments.Head.Shape y) (weights arguments.Head r)
-                            )
-                        ]
+                    fun masked arguments r y ->
+                        let y = Expr.fill arguments.Head.Shape y
+                        [ Some(lazy (times masked y (weights arguments.Head r))) ]
                 Jvp =
-                    fun times arguments r tangents ->
+                    fun arguments r tangents ->
                         tangents.Head
-                        |> Option.map (fun t -> Expr.sum (times t (weights arguments.Head r)))
+                        |> Option.map (fun t -> Expr.sum (t * weights arguments.Head r))
             }
         | Op.Fill shape ->
             linear op (fun _ x -> Array.create (Shape.size shape) x[0]) (fun _ _ y -> Expr.sum y)
@@ -314,9 +324,9 @@ module Primitive =
                 Op = op
                 ShapeOf = Build.shapeOf op
                 Value = fun arguments -> arguments |> List.map snd |> Array.concat
-                Vjp = fun _ arguments _ y -> concatParts arguments y |> List.map Some
+                Vjp = fun _ arguments _ y -> concatParts arguments y
                 Jvp =
-                    fun _ arguments _ tangents ->
+                    fun arguments _ tangents ->
                         if tangents |> List.forall Option.isNone then
                             None
                         else
@@ -337,18 +347,27 @@ module Primitive =
                     | [ (Matrix(rows, columns), m); (_, x) ] -> matVecValue rows columns m x
                     | _ -> [||]
                 Vjp =
-                    fun _ arguments _ y ->
+                    fun masked arguments _ y ->
                         let m, x = arguments[0], arguments[1]
 
-                        let outer =
-                            if x.IsRow || y.IsRow then
-                                Expr.outerRows y x
+                        let unlessZero (value: Expr) : Expr =
+                            if masked then
+                                Expr.select (Expr.sum (abs y)) value (Expr.scalar 0.0)
                             else
-                                Expr.apply Op.Outer [ y; x ]
+                                value
 
-                        [ Some outer; Some(Expr.matVec (Expr.transpose m) y) ]
+                        let outer () : Expr =
+                            if x.IsRow || y.IsRow then
+                                Expr.outerRows y (unlessZero x)
+                            else
+                                Expr.apply Op.Outer [ y; unlessZero x ]
+
+                        [
+                            Some(lazy (outer ()))
+                            Some(lazy (unlessZero (Expr.matVec (Expr.transpose m) y)))
+                        ]
                 Jvp =
-                    fun _ arguments _ tangents ->
+                    fun arguments _ tangents ->
                         add
                             [
                                 tangents[0] |> Option.map (fun t -> Expr.matVec t arguments[1])

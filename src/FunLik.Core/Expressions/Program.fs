@@ -55,45 +55,13 @@ module Program =
         let level = Dictionary<Expr, int>(Expr.structural)
 
         for node in order do
-            let below =
-                match node.Node with
-                | Node.ReduceOver(table, body) -> Diff.frontier table body
-                | _ -> Expr.children node
-
-            let deepest = below |> List.fold (fun most c -> max most level[c]) 0
+            let deepest = Diff.below node |> List.fold (fun most c -> max most level[c]) 0
             level[node] <- (if node.Node.IsReduceOver then deepest + 1 else deepest)
 
         level
 
-    /// The nodes that are computed outside of reductions.
-    let private outer (outputs: Expr list) : Expr list =
-        let seen = HashSet<Expr>(Expr.structural)
-        let result = List<Expr>()
-        let pending = Stack<struct (Expr * bool)>()
-
-        for output in List.rev outputs do
-            pending.Push(struct (output, false))
-
-        while pending.Count > 0 do
-            let struct (node, entered) = pending.Pop()
-
-            if entered then
-                result.Add node
-            elif seen.Add node then
-                pending.Push(struct (node, true))
-
-                let below =
-                    match node.Node with
-                    | Node.ReduceOver(table, body) -> Diff.frontier table body
-                    | _ -> Expr.children node
-
-                for child in List.rev below do
-                    pending.Push(struct (child, false))
-
-        List.ofSeq result
-
     let rec private build (outputs: (string * Expr) list) : Program =
-        let order = outer (outputs |> List.map snd)
+        let order = Expr.order Diff.below (outputs |> List.map snd)
         let level = levels order
         let index = Dictionary<Expr, int>(Expr.structural)
         let nodes = List<ProgramNode>()
@@ -155,9 +123,9 @@ module Program =
             |> List.filter (fun e -> e.Node.IsReduceOver)
             |> List.groupBy (fun e ->
                 match e.Node with
-                | Node.ReduceOver(table, _) -> table
-                | _ -> "")
-            |> List.iter (fun (table, members) -> placeGroup table members)
+                | Node.ReduceOver(table, _) -> table, e.IsRow
+                | _ -> "", e.IsRow)
+            |> List.iter (fun ((table, _), members) -> placeGroup table members)
 
             for node in here do
                 match node.Node with
@@ -174,8 +142,8 @@ module Program =
             Reductions = reductions.ToArray()
         }
 
-    /// The program that computes some named outputs; simplified first. Two inputs of one name with different shapes or roles
-    /// are refused.
+    /// The program that computes some named outputs; simplified first. Two outputs of one name, and two inputs of one name
+    /// with different shapes or roles, are refused.
     let ofOutputs (outputs: (string * Expr) list) : Program =
         let expressions = outputs |> List.map snd
 
@@ -213,6 +181,15 @@ module Program =
 
         if not open'.IsEmpty then
             raise (FunLikException open')
+
+        let doubled =
+            outputs |> List.countBy fst |> List.filter (fun (_, count) -> count > 1)
+
+        if not doubled.IsEmpty then
+            let error (name: string, count: int) : Error =
+                Error.make ErrorKind.Name $"{count} outputs are called '{name}'"
+
+            raise (FunLikException(doubled |> List.map error))
 
         build (List.zip (outputs |> List.map fst) (Simplify.run expressions))
 

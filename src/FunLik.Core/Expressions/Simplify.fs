@@ -1,6 +1,7 @@
 namespace FunLik
 
-/// Rewrites that keep an expression's meaning: constants are folded, neutral elements dropped, repeated scalars kept as scalars.
+/// Rewrites that keep an expression's value: constants are folded, neutral elements dropped, repeated scalars kept as scalars.
+/// NaN and infinities stay what they are; zeros may change their sign, and constant factors move, which changes rounding.
 [<RequireQualifiedAccess>]
 module Simplify =
 
@@ -147,8 +148,15 @@ module Simplify =
         | Op.Mul, [ a; Uniform -1.0 ]
         | Op.Mul, [ Uniform -1.0; a ] -> ofShape shape (-a)
         | Op.Mul, [ Op1 Op.Neg a; Op1 Op.Neg b ] -> ofShape shape (a * b)
-        | Op.Mul, [ Const c; Op2 Op.Mul (Const d, x) ] when c.Length = 1 && d.Length = 1 ->
+        | Op.Mul, [ a; Const c ] when c.Length = 1 && not a.Node.IsConstant ->
+            ofShape shape (Expr.scalar c[0] * a)
+        | Op.Mul, [ Const c; Op2 Op.Mul (Const d, x) ] when
+            c.Length = 1 && d.Length = 1 && System.Double.IsNormal(c[0] * d[0])
+            ->
             ofShape shape (Expr.scalar (c[0] * d[0]) * x)
+        | Op.Mul, [ Const c; Op1 Op.Neg x ]
+        | Op.Neg, [ Op2 Op.Mul (Const c, x) ] when c.Length = 1 ->
+            ofShape shape (Expr.scalar -c[0] * x)
         | Op.Mul, [ a; Op2 Op.Div (Uniform 1.0, b) ]
         | Op.Mul, [ Op2 Op.Div (Uniform 1.0, b); a ] -> ofShape shape (a / b)
         | Op.MaskedMul, [ Uniform 0.0; _ ] -> Some(Expr.full shape 0.0)
@@ -157,14 +165,16 @@ module Simplify =
         | Op.MaskedMul, [ a; Const c ] when c |> Array.forall System.Double.IsFinite ->
             ofShape shape (Expr.apply Op.Mul [ a; arguments[1] ])
         | Op.Select, [ Uniform c; a; b ] -> ofShape shape (if c <> 0.0 then a else b)
+        | Op.Select, [ _; a; b ] when Expr.structural.Equals(a, b) -> ofShape shape a
         | Op.Power 1, [ a ] -> Some a
         | Op.Power 2, [ a ] -> Some(a * a)
         | Op.Power -1, [ a ] -> Some(1.0 / a)
         | Op.Sum, [ a ] when a.Shape = Scalar -> Some a
         | Op.Sum, [ Filled s & a ] -> Some(s * float (Shape.size a.Shape))
         | Op.Sum, [ Op1 Op.Neg a ] -> Some(-(Expr.sum a))
-        | Op.Sum, [ Op2 Op.Mul (s, v) ]
-        | Op.Sum, [ Op2 Op.Mul (v, s) ] when s.Shape = Scalar && v.Shape <> Scalar ->
+        | Op.Sum, [ Op2 Op.Mul (Const c & s, v) ] when
+            s.Shape = Scalar && System.Double.IsNormal c[0]
+            ->
             Some(s * Expr.sum v)
         | Op.Gather indices, [ Filled s ] -> Some(Expr.fill (Vector indices.Length) s)
         | Op.Gather indices, [ a ] when isRange 0 indices && indices.Length = Shape.size a.Shape ->
@@ -212,9 +222,17 @@ module Simplify =
             simplified (if below.IsEmpty then node else Expr.withChildren node below)
         | _ -> node
 
-    /// Simplifies outputs together; equal subexpressions become one.
+    let private size (outputs: Expr list) : int =
+        Expr.topological (fun _ -> false) outputs |> List.length
+
+    /// Simplifies outputs together; equal subexpressions become one. The result never has more nodes: where a rewrite would
+    /// double what is used elsewhere too, and nothing makes up for that, the outputs come back as they are.
     let run (outputs: Expr list) : Expr list =
-        Expr.rewrite (fun node arguments -> simplified (Expr.withChildren node arguments)) outputs
+        let rule (node: Expr) (arguments: Expr list) : Expr =
+            simplified (Expr.withChildren node arguments)
+
+        let smaller = Expr.rewrite rule outputs
+        if size smaller <= size outputs then smaller else outputs
 
     /// Simplifies one expression.
     let one (expr: Expr) : Expr = (run [ expr ]).Head
