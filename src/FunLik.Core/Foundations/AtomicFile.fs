@@ -25,6 +25,8 @@ module FileError =
         with
         | :? FileNotFoundException -> refuse ErrorKind.FileMissing "the file is not there"
         | :? DirectoryNotFoundException -> refuse ErrorKind.FileMissing "the folder is not there"
+        | :? UnauthorizedAccessException when Directory.Exists path ->
+            refuse ErrorKind.FileUnreadable "a folder, and not a file"
         | :? UnauthorizedAccessException as e -> refuse ErrorKind.FileUnreadable e.Message
         | :? NotSupportedException -> refuse ErrorKind.FileUnreadable "not a regular file"
         | :? IOException as e -> refuse ErrorKind.FileUnreadable e.Message

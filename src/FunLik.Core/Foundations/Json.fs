@@ -163,7 +163,8 @@ module Json =
             else
                 there
 
-    let private parseBytes (file: string option) (bytes: byte[]) : Result<Json, Error list> =
+    /// Reads bytes, for messages those of a file: UTF-8, with or without a byte order mark.
+    let parseBytes (file: string option) (bytes: byte[]) : Result<Json, Error list> =
         let inFile (error: Error) : Error =
             file |> Option.fold (fun e name -> Error.withFile name e) error
 
@@ -201,8 +202,8 @@ module Json =
     let parse (text: string) : Result<Json, Error list> =
         parseBytes None (Text.Encoding.UTF8.GetBytes text)
 
-    /// Reads a file of at most `limit` bytes: UTF-8, with or without a byte order mark.
-    let parseFileUpTo (limit: int64) (path: string) : Result<Json, Error list> =
+    /// The bytes of a file, or of a pipe, of at most `limit` bytes.
+    let readBytes (limit: int64) (path: string) : Result<byte[], Error list> =
         let tooLarge () : Result<byte[], Error list> =
             Error.make ErrorKind.Limit "the file is too large"
             |> Error.withFile path
@@ -212,27 +213,25 @@ module Json =
         FileError.guard path (fun () ->
             use stream = File.OpenRead path
 
-            let content =
-                if stream.CanSeek && stream.Length > limit then
+            if stream.CanSeek && stream.Length > limit then
+                tooLarge ()
+            else
+                use memory = new MemoryStream()
+                let buffer = Array.zeroCreate<byte>(1 <<< 16)
+                let mutable count = stream.Read buffer
+
+                while count > 0 && memory.Length <= limit do
+                    memory.Write(buffer, 0, count)
+                    count <- stream.Read buffer
+
+                if memory.Length > limit then
                     tooLarge ()
                 else
-                    use memory = new MemoryStream()
-                    let buffer = Array.zeroCreate<byte>(1 <<< 16)
-                    let mutable count = stream.Read buffer
-
-                    while count > 0 && memory.Length <= limit do
-                        memory.Write(buffer, 0, count)
-                        count <- stream.Read buffer
-
-                    if memory.Length > limit then
-                        tooLarge ()
-                    else
-                        Ok(memory.ToArray())
-
-            content |> Result.bind (parseBytes (Some path)))
+                    Ok(memory.ToArray()))
 
     /// Reads a file of at most `defaultLimit` bytes: UTF-8, with or without a byte order mark.
-    let parseFile (path: string) : Result<Json, Error list> = parseFileUpTo defaultLimit path
+    let parseFile (path: string) : Result<Json, Error list> =
+        readBytes defaultLimit path |> Result.bind (parseBytes (Some path))
 
     // ---- Objects
 

@@ -59,6 +59,18 @@ module Term =
             - Expr.sum widths
             - float (Shape.size term.Shape) * Composite.halfLogTwoPi
 
+    /// A normal constraint on each parameter of a block, named `BLOCK.constraint`: an auxiliary measurement that found `mean` with
+    /// the width `sigma`. With its data.
+    let constrainedTo (mean: float) (sigma: float) (block: ParameterBlock) : Term * float[] =
+        {
+            Name = $"{block.Name}.constraint"
+            Distribution = Distribution.Normal(Expr.scalar sigma)
+            Shape = block.Shape
+            Expectation = ParameterBlock.leaf block
+            IsConstraint = true
+        },
+        Array.create block.Parameters.Length mean
+
     /// A scalar that is above 0 where the term has no density: a negative mean count.
     let violation (term: Term) : Expr option =
         match term.Distribution with

@@ -147,9 +147,10 @@ module Likelihood =
             | Density.Terms terms -> terms |> List.map _.Name
             | Density.Opaque _ -> []
 
-        doubled "parameter" (names model |> List.ofArray)
-        @ doubled "block" (model.Blocks |> List.map _.Name)
-        @ doubled "term" termNames
+        let vectors =
+            model.Blocks |> List.filter (fun b -> b.Shape <> Scalar) |> List.map _.Name
+
+        doubled "name" (List.ofArray (names model) @ vectors @ termNames)
         @ unknown
         @ data
 

@@ -145,16 +145,6 @@ module Search =
                         total * exp (Expr.item c logNorms) / Expr.sum inside * inside
                 ]
 
-    let private standardNormal (name: string) (x: Expr) : Term * float[] =
-        {
-            Name = $"{name}.constraint"
-            Distribution = Distribution.Normal(Expr.scalar 1.0)
-            Shape = x.Shape
-            Expectation = x
-            IsConstraint = true
-        },
-        Array.zeroCreate (Shape.size x.Shape)
-
     /// The likelihood of a search. Parameters: the signal strength `mu`; `delta[i]`, the simulation's statistical uncertainty of
     /// bin i; one nuisance for each systematic. Bin I of category c expects
     ///
@@ -208,9 +198,7 @@ module Search =
                 IsConstraint = false
             }
 
-        let constraints =
-            delta :: systematics
-            |> List.map (fun block -> standardNormal block.Name (leaf block))
+        let constraints = delta :: systematics |> List.map (Term.constrainedTo 0.0 1.0)
 
         Likelihood.create
             data.Name

@@ -1,0 +1,158 @@
+namespace FunLik
+
+open System
+open System.IO
+open System.Security.Cryptography
+
+/// What a model file may be asked for beyond itself. Kinds of models that do not take an option refuse it.
+type ModelOptions =
+    {
+        /// A JSON patch: a file, or `SET:NAME`, a patch in a patch set.
+        Patch: string option
+        /// A file of scalings of signals with couplings.
+        Scalings: string option
+        /// The measurement, where the file has several.
+        Measurement: string option
+        /// Interpolation codes by modifier: `normsys` to `code1`.
+        Interpolation: (string * string) list
+    }
+
+    /// The file as it is.
+    static member None: ModelOptions =
+        {
+            Patch = Option.None
+            Scalings = Option.None
+            Measurement = Option.None
+            Interpolation = []
+        }
+
+/// A model, and the file from which it came.
+type LoadedModel =
+    {
+        /// The likelihood.
+        Likelihood: Likelihood
+        /// The kind of the file.
+        Kind: string
+        /// SHA-256 of the file's bytes, in hexadecimal digits.
+        Sha256: string
+    }
+
+/// Models in files.
+[<RequireQualifiedAccess>]
+module ModelFile =
+
+    /// A kind of model file: how it is recognised without the key `kind`, the options that it takes, how it is read.
+    type private Kind =
+        {
+            Name: string
+            Keys: string list
+            Options: string list
+            Read: ModelOptions -> Json -> Result<Likelihood, Error list>
+        }
+
+    /// Mistakes that only show in the finished model are mistakes in its file.
+    let private build
+        (make: 'T -> Likelihood)
+        (json: Json)
+        (data: 'T)
+        : Result<Likelihood, Error list> =
+        try
+            Ok(make data)
+        with FunLikException errors ->
+            let inFile (error: Error) : Error =
+                match error.File, json.File with
+                | None, Some file -> error |> Error.withFile file |> Error.at json.Path
+                | _ -> error
+
+            Result.Error(List.map inFile errors)
+
+    let private kinds: Kind list =
+        [
+            {
+                Name = "lhc-search"
+                Keys = [ "categories"; "binsPerCategory"; "mcStatEpsilon" ]
+                Options = []
+                Read =
+                    fun _ json ->
+                        SearchData.ofJson json |> Result.bind (build Search.likelihood json)
+            }
+            {
+                Name = "counting"
+                Keys = []
+                Options = []
+                Read =
+                    fun _ json ->
+                        Counting.ofJson json |> Result.bind (build Counting.likelihood json)
+            }
+        ]
+
+    /// The kinds of model files that are read.
+    let kindNames: string list = kinds |> List.map _.Name
+
+    let private kindOf (json: Json) : Result<Kind, Error list> =
+        let known = String.concat ", " kindNames
+
+        let recognised () : Result<Kind, Error list> =
+            let hasAll (keys: string list) : bool =
+                not keys.IsEmpty
+                && keys
+                   |> List.forall (fun k -> Json.optional k json |> Result.exists Option.isSome)
+
+            match kinds |> List.tryFind (fun k -> hasAll k.Keys) with
+            | Some kind -> Ok kind
+            | None ->
+                Json.error ErrorKind.Schema "the kind of model is not told" json
+                |> Error.expected $"the key 'kind' with one of {known}"
+                |> Error.fail
+
+        Json.optionalField "kind" (Json.oneOf (kinds |> List.map (fun k -> k.Name, k))) json
+        |> Result.bind (Option.map Ok >> Option.defaultWith recognised)
+
+    let private refuseOptions
+        (kind: Kind)
+        (json: Json)
+        (options: ModelOptions)
+        : Result<unit, Error list> =
+        let given =
+            [
+                if options.Patch.IsSome then
+                    "patch"
+                if options.Scalings.IsSome then
+                    "scalings"
+                if options.Measurement.IsSome then
+                    "measurement"
+                if not options.Interpolation.IsEmpty then
+                    "interpolation"
+            ]
+
+        given
+        |> List.filter (fun name -> not (List.contains name kind.Options))
+        |> List.map (fun name ->
+            Json.error
+                ErrorKind.Unsupported
+                $"a model of the kind '{kind.Name}' takes no option '{name}'"
+                json)
+        |> function
+            | [] -> Ok()
+            | errors -> Result.Error errors
+
+    /// Reads a model with its kind and the hash of its file. Mistakes in the file come together, each with file and place.
+    let read (path: string) (options: ModelOptions) : Result<LoadedModel, Error list> =
+        Json.readBytes Json.defaultLimit path
+        |> Result.bind (fun bytes ->
+            Json.parseBytes (Some path) bytes
+            |> Result.bind (fun json ->
+                kindOf json
+                |> Result.bind (fun kind ->
+                    refuseOptions kind json options
+                    |> Result.bind (fun () -> kind.Read options json)
+                    |> Result.map (fun likelihood ->
+                        {
+                            Likelihood = likelihood
+                            Kind = kind.Name
+                            Sha256 = Convert.ToHexStringLower(SHA256.HashData bytes)
+                        }))))
+
+    /// Reads the likelihood in a model file.
+    let load (path: string) (options: ModelOptions) : Result<Likelihood, Error list> =
+        read path options |> Result.map _.Likelihood
