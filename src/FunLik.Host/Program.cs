@@ -1,10 +1,12 @@
+using FunLik.Host.Batch;
+
 namespace FunLik.Host;
 
 internal static class Program
 {
-    private static int Main(string[] args)
+    private static int Main(string[] arguments)
     {
-        System.Console.WriteLine($"funlik {Version.current}");
-        return 0;
+        using var signals = new Signals();
+        return CommandLine.Run(arguments, signals);
     }
 }

@@ -81,6 +81,11 @@ module JsonValue =
         write indented stream value
         Encoding.UTF8.GetString(stream.GetBuffer(), 0, int stream.Length)
 
+    /// Writes the value on one line of a stream, with a line end.
+    let writeLine (stream: Stream) (value: JsonValue) : unit =
+        write false stream value
+        stream.WriteByte 10uy
+
     /// On one line, without a line end: for machines.
     let toLine (value: JsonValue) : string = toText false value
 

@@ -1,0 +1,104 @@
+namespace FunLik
+
+open System
+open System.IO
+
+/// How a command ends.
+type Outcome =
+    {
+        /// 0 done, 2 bad input, 3 did not converge.
+        ExitCode: int
+        /// Writes what belongs on standard output.
+        Output: Stream -> unit
+        /// The lines that belong on standard error.
+        Messages: string list
+    }
+
+/// The command line from its arguments to its outcome. Nothing is printed here.
+[<RequireQualifiedAccess>]
+module Commands =
+
+    /// Bad input.
+    [<Literal>]
+    let BadInput = 2
+
+    /// Something that was to converge did not.
+    [<Literal>]
+    let NotConverged = 3
+
+    let private read (source: ModelSource) : Result<LoadedModel, Error list> =
+        ModelFile.read source.File source.Options
+
+    let private perform (context: VerbContext) (verb: Verb) : Result<Report, Error list> =
+        match verb with
+        | Verb.Eval(source, request) ->
+            read source
+            |> Result.bind (fun model ->
+                PointsFile.load (Likelihood.names model.Likelihood) request.Points
+                |> Result.map (fun points ->
+                    model.Likelihood
+                    |> Evaluation.run context request.Gradient points
+                    |> Evaluation.report))
+        | Verb.Inspect source -> read source |> Result.map (Inspection.report context source.File)
+        | Verb.Fit _
+        | Verb.Scan _
+        | Verb.Run _ -> Error.make ErrorKind.Unsupported "the verb is not there yet" |> Error.fail
+
+    let private textOutput (lines: string list) (stream: Stream) : unit =
+        use writer =
+            new StreamWriter(stream, Text.UTF8Encoding false, -1, true, NewLine = "\n")
+
+        for line in lines do
+            writer.WriteLine line
+
+    let private failed (json: bool) (errors: Error list) (usage: string option) : Outcome =
+        {
+            ExitCode = BadInput
+            Output =
+                if json then
+                    fun stream -> JsonValue.writeLine stream (Report.ofErrors errors)
+                else
+                    ignore
+            Messages =
+                if json then
+                    []
+                else
+                    (errors |> List.map (fun error -> $"error: {error}")) @ Option.toList usage
+        }
+
+    let private said (json: bool) (report: Report) : Outcome =
+        {
+            ExitCode = if report.Converged then 0 else NotConverged
+            Output =
+                if json then
+                    fun stream -> JsonValue.writeLine stream report.Json
+                else
+                    textOutput report.Text
+            Messages = report.Notes |> List.map (fun note -> $"note: {note}")
+        }
+
+    /// Whether a command line asks for JSON, readable or not.
+    let wantsJson (arguments: string seq) : bool = arguments |> Seq.contains "--json"
+
+    /// Does what a command line asks for, its arguments without the program's name. Cancellation is raised as
+    /// `OperationCanceledException`.
+    let run (context: VerbContext) (arguments: string seq) : Outcome =
+        let plain (text: string) : Outcome =
+            { ExitCode = 0; Output = textOutput [ text ]; Messages = [] }
+
+        match Arguments.parse (List.ofSeq arguments) with
+        | Result.Error mistake -> failed (wantsJson arguments) mistake.Errors (Some mistake.Usage)
+        | Ok Command.Version -> plain $"funlik {Version.current}"
+        | Ok(Command.Help text) -> plain text
+        | Ok(Command.Verb(verb, json, threads)) ->
+            let options =
+                { context.Options with
+                    Threads = threads |> Option.defaultValue context.Options.Threads
+                }
+
+            try
+                match perform { context with Options = options } verb with
+                | Ok report -> said json report
+                | Result.Error errors -> failed json errors None
+            with FunLikException errors ->
+                failed json errors None
