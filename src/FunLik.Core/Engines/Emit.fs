@@ -170,11 +170,7 @@ module internal Emit =
                 TensorPrimitives.Log<'T>(read temp lanes, write temp lanes)
                 Lanes.add (lanes, temp, result)
 
-    let private gather<'T when 'T: unmanaged>
-        (indices: int[])
-        (a: Operand)
-        (out: Operand)
-        : Step<'T> =
+    let gather<'T when 'T: unmanaged> (indices: int[]) (a: Operand) (out: Operand) : Step<'T> =
         fun f ->
             let source, target, lanes = f.At a, f.At out, f.Lanes
 

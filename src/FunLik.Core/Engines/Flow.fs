@@ -27,23 +27,17 @@ module internal Ops =
 
     let broadcasts (op: Op) : bool = isMap2 op || op.IsXLogY || op.IsSelect
 
-    /// Operations that may write where they read.
-    let inPlace (op: Op) : bool =
+    /// Operations that go into loops with others.
+    let fuses (op: Op) : bool =
         match op with
-        | Op.XLogY
-        | Op.LogSumExp
-        | Op.Sum
-        | Op.Fill _
-        | Op.Gather _
-        | Op.ScatterAdd _
-        | Op.Concat
-        | Op.MatVec
-        | Op.Transpose
-        | Op.Outer
-        | Op.SparseVec _
-        | Op.SumRows
-        | Op.OuterRows -> false
-        | _ -> true
+        | Op.Neg
+        | Op.Abs
+        | Op.Sign
+        | Op.Sqrt
+        | Op.Exp
+        | Op.Log -> true
+        | Op.Power n -> abs n <= 8
+        | _ -> broadcasts op
 
     let isRange (indices: int[]) : bool =
         indices |> Array.indexed |> Array.forall (fun (i, k) -> k = indices[0] + i)
@@ -104,6 +98,12 @@ type internal Facts(program: Program, rowInput: string -> bool) =
         | Instruction.Apply(op, _) -> Some op
         | _ -> None
 
+    /// The sum over a table of which a node is an output.
+    member _.Reduction(i: int) : int voption =
+        match nodes[i].Instruction with
+        | Instruction.Reduced(r, _) -> ValueSome r
+        | _ -> ValueNone
+
     /// Nodes that are read where another one lives: (node, first feature, stride).
     member this.Alias(i: int) : struct (int * int * int) voption =
         match nodes[i].Instruction with
@@ -124,7 +124,10 @@ type internal Facts(program: Program, rowInput: string -> bool) =
     member this.Inner(i: int) : int voption =
         match nodes[i].Instruction with
         | Instruction.Apply(Op.Sum, [| a |]) when
-            size[a] > 1 && consumers[a].Count = 1 && not (outputs.Contains a)
+            not isRow[i]
+            && size[a] > 1
+            && consumers[a].Count = 1
+            && not (outputs.Contains a)
             ->
             match this.Op a with
             | Some op when Ops.isMap2 op || op.IsXLogY -> ValueSome a
@@ -150,3 +153,33 @@ type internal Facts(program: Program, rowInput: string -> bool) =
         match this.Inner i with
         | ValueSome inner -> arguments[inner]
         | ValueNone -> arguments[i]
+
+    /// The node whose memory a node is read from.
+    member this.Home(i: int) : int =
+        match this.Alias i with
+        | ValueSome(struct (a, _, _)) -> this.Home a
+        | ValueNone -> i
+
+    /// The node that holds exactly the value of a node.
+    member this.Same(i: int) : int voption =
+        match this.Alias i with
+        | ValueSome(struct (a, 0, 1)) when size[a] = size[i] -> this.Same a
+        | ValueSome _ -> ValueNone
+        | ValueNone -> ValueSome i
+
+    /// A sum over more than one element.
+    member this.IsSum(i: int) : bool = this.Op i = Some Op.Sum && size[arguments[i][0]] > 1
+
+    /// A row's elements by an index that is no range: read where a loop wants them.
+    member this.IsMapped(i: int) : bool =
+        match this.Op i with
+        | Some(Op.Gather _) -> isRow[i] && (this.Alias i).IsNone
+        | _ -> false
+
+    /// The length of the loop into which a row's node may go; 0 if into none.
+    member this.LoopSize(i: int) : int =
+        match this.Op i with
+        | Some Op.Sum -> size[arguments[i][0]]
+        | Some op when Ops.fuses op -> size[i]
+        | _ when this.IsMapped i -> size[i]
+        | _ -> 0

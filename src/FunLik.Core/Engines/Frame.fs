@@ -70,6 +70,13 @@ and internal Frame<'T when 'T: unmanaged>(lanes: int, rowFeatures: int) =
         else
             Access.Uniform
 
+/// Facts about frames.
+module internal Frame =
+
+    /// Rows of a full tile: two registers of lanes, the width of the register tile of matrix products.
+    let fullTile<'T when 'T: unmanaged> : int =
+        2 * System.Runtime.Intrinsics.Vector512<'T>.Count
+
 /// What a kernel does for one task, on the frame of a thread.
 type internal Step<'T when 'T: unmanaged> = Frame<'T> -> unit
 

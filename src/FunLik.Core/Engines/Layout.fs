@@ -13,6 +13,8 @@ type internal Work =
     | Compute of node: int * scratch: Operand
     /// A sum whose argument is an operation on two operands, which is not kept.
     | SumOf of node: int * inner: int * scratch: Operand
+    /// Element-by-element operations and sums over them, in one loop. Some of the nodes are kept in memory.
+    | Fused of size: int * nodes: int[] * kept: bool[]
     /// All outputs of a reduction over a table.
     | Reduce of reduction: int * members: int[]
     /// A matrix is packed for products.
@@ -56,74 +58,12 @@ type internal Layout =
 [<RequireQualifiedAccess>]
 module internal Layout =
 
-    /// Features and shared elements are padded to this many, a whole register of float32.
-    let Padding = 16
-
-    let padded (size: int) : int = (size + Padding - 1) / Padding * Padding
-
-    /// Memory of one space: pieces are given out and taken back.
-    type private Arena() =
-        let free = List<struct (int * int)>()
-        let mutable top = 0
-        member _.Top = top
-
-        member _.Take(features: int) : int =
-            let size = padded features
-            let mutable best = -1
-
-            for k in 0 .. free.Count - 1 do
-                let struct (_, length) = free[k]
-
-                if length >= size then
-                    let struct (_, known) =
-                        if best < 0 then
-                            struct (0, System.Int32.MaxValue)
-                        else
-                            free[best]
-
-                    if length < known then
-                        best <- k
-
-            if best >= 0 then
-                let struct (offset, length) = free[best]
-                free.RemoveAt best
-
-                if length > size then
-                    free.Add(struct (offset + size, length - size))
-
-                offset
-            else
-                let offset = top
-                top <- top + size
-                offset
-
-        member _.Give(offset: int, features: int) : unit =
-            let mutable first = offset
-            let mutable size = padded features
-            let mutable merged = true
-
-            while merged do
-                merged <- false
-
-                for k in free.Count - 1 .. -1 .. 0 do
-                    let struct (o, l) = free[k]
-
-                    if o + l = first then
-                        free.RemoveAt k
-                        first <- o
-                        size <- size + l
-                        merged <- true
-                    elif first + size = o then
-                        free.RemoveAt k
-                        size <- size + l
-                        merged <- true
-
-            free.Add(struct (first, size))
+    let padded (size: int) : int = Arena.Padded size
 
     let private none = { Space = Space.Row; Offset = 0; Size = 0; Stride = 0 }
 
     /// Lays out a program whose row inputs are known.
-    let create (program: Program) (rowInput: string -> bool) : Layout =
+    let create (fuse: bool) (program: Program) (rowInput: string -> bool) : Layout =
         let facts = Facts(program, rowInput)
         let nodes = program.Nodes
         let count = nodes.Length
@@ -143,12 +83,6 @@ module internal Layout =
                     o
 
             { Space = space; Offset = offset; Size = size; Stride = 1 }
-
-        /// The node whose memory a node is read from.
-        let rec home (i: int) : int =
-            match facts.Alias i with
-            | ValueSome(struct (a, _, _)) -> home a
-            | ValueNone -> i
 
         let place (i: int) : unit =
             match facts.Alias i with
@@ -314,30 +248,55 @@ module internal Layout =
                             pending.Push k
                     | _ -> ()
 
-            // The last position at which each home is read.
+            let items, position = Schedule.create facts fuse membersOf needed
+
+            // The last item that reads each home from memory.
             let last = Array.create count -1
+            let inMemory = Array.create count false
 
-            let lastOf (i: int) (position: int) : unit =
-                let h = home i
-                last[h] <- max last[h] position
+            let readAt (a: int) (item: int) : unit =
+                if facts.IsRow[a] then
+                    let h = facts.Home a
+                    last[h] <- max last[h] item
+                    inMemory[h] <- true
 
-            for i in 0 .. count - 1 do
-                if needed[i] && not (facts.IsAbsorbed i) then
-                    for a in facts.Reads i do
-                        if facts.IsRow[a] then
-                            lastOf a i
+            items
+            |> Array.iteri (fun p item ->
+                for i in Item.nodes item do
+                    for a in facts.Arguments[i] do
+                        let inside =
+                            match item, facts.Same a with
+                            | Item.Fused _, ValueSome h -> position[h] = p && not (facts.IsSum h)
+                            | _ -> false
+
+                        if not inside then
+                            readAt a p)
+
+            let finished (nodes: int[]) : int =
+                nodes
+                |> Array.filter (fun a -> facts.IsRow[a])
+                |> Array.map (fun a -> position[facts.Home a])
+                |> Array.max
+
+            let after = Array.init items.Length (fun _ -> List<Work>())
+
+            for KeyValue(part, list) in stores do
+                if facts.IsRow[part] then
+                    let p = finished [| part |]
+                    readAt part p
+                    after[p].AddRange list
 
             for s in sums do
-                let rows = facts.Arguments[s] |> Array.filter (fun a -> facts.IsRow[a])
-                let ready = Array.max rows
+                let p = finished facts.Arguments[s]
 
-                for a in rows do
-                    lastOf a ready
+                for a in facts.Arguments[s] do
+                    readAt a p
+
+                after[p].Add(Work.Accumulate s)
 
             let arena = Arena()
             let tasks = List<Work>()
             let placed = HashSet<int>()
-            let reduced = HashSet<int>()
 
             let take (i: int) : unit =
                 operands[i] <-
@@ -350,80 +309,55 @@ module internal Layout =
 
                 placed.Add i |> ignore
 
-            let finish (i: int) : unit =
-                match stores.TryGetValue i with
-                | true, list -> tasks.AddRange list
-                | _ -> ()
-
-                for s in sums do
-                    let rows = facts.Arguments[s] |> Array.filter (fun a -> facts.IsRow[a])
-
-                    if Array.max rows = i then
-                        tasks.Add(Work.Accumulate s)
-
-            let release (i: int) : unit =
-                for k in Seq.toArray placed do
-                    if last[k] <= i then
-                        placed.Remove k |> ignore
-                        arena.Give(operands[k].Offset, operands[k].Size)
+            // Aliases are placed with the item that makes what they stand for.
+            let aliases = Array.init items.Length (fun _ -> List<int>())
 
             for i in 0 .. count - 1 do
-                if needed[i] then
-                    if skipped i then
-                        place i
-                        finish i
-                    else
-                        match nodes[i].Instruction with
-                        | Instruction.Reduced(r, _) ->
-                            if reduced.Add r then
-                                let members = membersOf r (fun k -> needed[k])
+                if needed[i] && (facts.Alias i).IsSome then
+                    aliases[position[facts.Home i]].Add i
 
-                                for k in members do
-                                    take k
-                                    last[k] <- max last[k] (Array.max members)
+            items
+            |> Array.iteri (fun p item ->
+                match item with
+                | Item.Single i ->
+                    take i
 
-                                tasks.Add(Work.Reduce(r, members))
+                    let scratch =
+                        match scratchSize i with
+                        | 0 -> none
+                        | size ->
+                            {
+                                Space = Space.Row
+                                Offset = arena.Take size
+                                Size = size
+                                Stride = 1
+                            }
 
-                            finish i
-                        | instruction ->
-                            let dying =
-                                match instruction with
-                                | Instruction.Apply(op, arguments) when Ops.inPlace op ->
-                                    arguments
-                                    |> Array.tryFind (fun a ->
-                                        facts.IsRow[a]
-                                        && home a = a
-                                        && placed.Contains a
-                                        && last[a] = i
-                                        && facts.Size[a] = facts.Size[i])
-                                | _ -> None
+                    tasks.Add(task i scratch)
 
-                            match dying with
-                            | Some a ->
-                                placed.Remove a |> ignore
-                                placed.Add i |> ignore
-                                operands[i] <- operands[a]
-                            | None -> take i
+                    if scratch.Size > 0 then
+                        arena.Give(scratch.Offset, scratch.Size)
+                | Item.Reduce(r, members) ->
+                    Array.iter take members
+                    tasks.Add(Work.Reduce(r, members))
+                | Item.Fused(size, members) ->
+                    let kept = members |> Array.map (fun i -> inMemory[i] || facts.IsMapped i)
 
-                            let scratch =
-                                match scratchSize i with
-                                | 0 -> none
-                                | size ->
-                                    {
-                                        Space = Space.Row
-                                        Offset = arena.Take size
-                                        Size = size
-                                        Stride = 1
-                                    }
+                    for i, keep in Array.zip members kept do
+                        if keep then
+                            take i
 
-                            tasks.Add(task i scratch)
+                    tasks.Add(Work.Fused(size, members, kept))
 
-                            if scratch.Size > 0 then
-                                arena.Give(scratch.Offset, scratch.Size)
+                for i in aliases[p] do
+                    place i
 
-                            finish i
+                tasks.AddRange after[p]
 
-                    release i
+                for k in Seq.toArray placed do
+                    if last[k] <= p then
+                        placed.Remove k |> ignore
+                        arena.Give(operands[k].Offset, operands[k].Size))
 
             // Parts of outputs that are not rows themselves.
             for KeyValue(part, list) in stores do

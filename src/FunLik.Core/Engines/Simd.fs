@@ -12,9 +12,6 @@ open FSharp.NativeInterop
 [<RequireQualifiedAccess>]
 module Simd =
 
-    /// Rows of a full tile.
-    let private fullTile = 32
-
     /// Tiles of a block are added up one after the other; there are at most as many blocks.
     let private mostBlocks = 64
 
@@ -23,7 +20,7 @@ module Simd =
     let private lanesFor<'T when 'T: unmanaged> (rows: int) : int =
         if rows = 1 then 1
         elif rows <= Vector512<'T>.Count then Vector512<'T>.Count
-        else fullTile
+        else Frame.fullTile<'T>
 
     /// How a batch is cut: rows of a tile, tiles, tiles of a block, blocks.
     [<Struct>]
@@ -64,7 +61,13 @@ module Simd =
                 |> Array.mapFold
                     (fun first s ->
                         let size = facts.Size[s]
-                        let length = if nodes[s].Shape.IsMatrix then size else size * fullTile
+
+                        let length =
+                            if nodes[s].Shape.IsMatrix then
+                                size
+                            else
+                                size * Frame.fullTile<'T>
+
                         (s, first), first + Layout.padded length)
                     0)
 
@@ -77,7 +80,7 @@ module Simd =
                         if role.IsWeight then None else Some(name, shape))
 
                 let names = columns |> Array.map fst |> Set.ofArray
-                let inner = Layout.create r.Body names.Contains
+                let inner = Layout.create Fuse.isSupported r.Body names.Contains
                 Machine<'T>(inner, columns))
 
         let step (operands: Operand[]) (sums: Map<int, int>) (task: Work) : Step<'T> =
@@ -117,6 +120,16 @@ module Simd =
                 let op = (facts.Op inner).Value
                 let a, b = operands[arguments[0]], operands[arguments[1]]
                 Emit.sumOver op facts.Size[inner] a b scratch operands[i]
+            | Work.Fused(size, members, kept) ->
+                Fuse.step
+                    Emit.gather
+                    {
+                        Size = size
+                        Nodes = members
+                        Kept = kept
+                        Facts = facts
+                        Operands = operands
+                    }
             | Work.Pack(m, transposed, target) ->
                 match nodes[m].Shape, transposed with
                 | Matrix(rows, columns), false -> Emit.pack rows columns false operands[m] target
@@ -194,13 +207,13 @@ module Simd =
 
         let features = layout.Passes |> Array.map _.RowFeatures |> Array.fold max 1
         let pool (lanes: int) = Pool<Frame<'T>>(fun () -> Frame<'T>(lanes, features))
-        let single, narrow, full = pool 1, pool Vector512<'T>.Count, pool fullTile
+        let single, narrow, full = pool 1, pool Vector512<'T>.Count, pool Frame.fullTile<'T>
         let runs = Pool<Buffer<'T>>(fun () -> Buffer<'T>(layout.RunLength + 64))
         let sumBuffers = Pool<Buffer<'T>>(fun () -> Buffer<'T> 0)
 
         let frames (lanes: int) : Pool<Frame<'T>> =
             if lanes = 1 then single
-            elif lanes = fullTile then full
+            elif lanes = Frame.fullTile<'T> then full
             else narrow
 
         let runAll (list: Step<'T>[]) (f: Frame<'T>) : unit =
@@ -513,7 +526,9 @@ module Simd =
 
         let isRow = rowInputs |> Array.map fst |> Set.ofArray
         let folded = Program.withConstants constants program
-        let machine = Machine<'T>(Layout.create folded isRow.Contains, rowInputs)
+
+        let machine =
+            Machine<'T>(Layout.create Fuse.isSupported folded isRow.Contains, rowInputs)
 
         { new Kernel<'T>() with
             member _.SharedInputs =
