@@ -71,8 +71,8 @@ module Gemm =
 
         start.At(column, 0)
 
-    // target(k, i) = source[i * rowStride + k * columnStride] for i < rows, 0 for other i < its stride.
-    // Vectors at the ends overlap their neighbours instead of running over.
+    // target(k, i) = source[i * rowStride + k * columnStride] for i < rows, 0 for the other i below
+    // its stride. Vectors at the ends overlap their neighbours instead of running over.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private packPanel<'T when 'T: unmanaged>
         (source: nativeptr<'T>, rows, depth, rowStride, columnStride, target: Strided<'T>)
@@ -107,8 +107,8 @@ module Gemm =
                 for i in 0 .. rows - 1 do
                     NativePtr.write (target.At(k, i)) (NativePtr.read (column.At(i, 0)))
 
-    // Packing in independent items, along the memory of the source: a block of the depth of all panels, or
-    // a panel of all the depth.
+    // Packing in independent items, along the memory of the source: a block of the depth of all
+    // panels, or a panel of all the depth.
     let private packItems rows depth rowStride width : int =
         if rowStride = 1 then
             GemmTile.over depth PackDepth
@@ -147,9 +147,9 @@ module Gemm =
         let width = panelColumns<'T>()
         GemmTile.over columns width * width * depth
 
-    /// Packs a left matrix of rows × depth, whose element (i, k) is source[i * rowStride + k *
-    /// columnStride], into panels of 14 rows: it goes to destination[(i / 14) * 14 * depth + k * 14 +
-    /// i % 14]. Missing rows of the last panel are 0.
+    /// Packs a left matrix of rows × depth into panels of 14 rows: its element (i, k),
+    /// source[i * rowStride + k * columnStride], goes to
+    /// destination[(i / 14) * 14 * depth + k * 14 + i % 14]. Missing rows of the last panel are 0.
     let pack<'T when 'T: unmanaged>
         (
             source: nativeptr<'T>,
@@ -161,9 +161,9 @@ module Gemm =
         ) : unit =
         packAll (source, rows, depth, rowStride, columnStride, PanelRows, destination)
 
-    /// Packs a right matrix of depth × columns, whose element (k, j) is source[k * rowStride + j *
-    /// columnStride], into panels of P = `panelColumns` columns: it goes to destination[(j / P) * P *
-    /// depth + k * P + j % P]. Missing columns of the last panel are 0.
+    /// Packs a right matrix of depth × columns into panels of P = `panelColumns` columns: its
+    /// element (k, j), source[k * rowStride + j * columnStride], goes to
+    /// destination[(j / P) * P * depth + k * P + j % P]. Missing columns of the last panel are 0.
     let packColumns<'T when 'T: unmanaged>
         (
             source: nativeptr<'T>,
@@ -176,8 +176,9 @@ module Gemm =
         let width = panelColumns<'T>()
         packAll (source, columns, depth, columnStride, rowStride, width, destination)
 
-    /// C (+)= A·B on this thread: A (rows × depth) from `pack`, B row-major as it is (depth × columns,
-    /// leading dimension ldb), C row-major. Fastest where the rows of B and C start on 64-byte borders.
+    /// C (+)= A·B on this thread: A (rows × depth) from `pack`, B row-major as it is (depth ×
+    /// columns, leading dimension ldb), C row-major. Fastest where rows of B and C start on 64-byte
+    /// borders.
     let multiplyPacked<'T when 'T: unmanaged>
         (
             packedA: nativeptr<'T>,
@@ -197,8 +198,8 @@ module Gemm =
             let strips = Strided.from b (panelColumns<'T>())
             GemmTile.multiply (a, rows, depth, strips, ldb, columns, c, accumulate)
 
-    /// C (+)= A·B on this thread: A (rows × depth) from `pack`, B (depth × columns) from `packColumns`,
-    /// C row-major.
+    /// C (+)= A·B on this thread: A (rows × depth) from `pack`, B (depth × columns) from
+    /// `packColumns`, C row-major.
     let multiplyPanels<'T when 'T: unmanaged>
         (
             packedA: nativeptr<'T>,
@@ -223,9 +224,10 @@ module Gemm =
         : int =
         packedLength<'T> rows lanes + packedColumnsLength<'T> lanes columns
 
-    /// C (+)= Y·Xᵀ on this thread, as for weight gradients: Y is rows × lanes, X columns × lanes, both
-    /// row-major, C rows × columns. For a part of C, or for several threads, pass shifted pointers, or
-    /// share the packing: `pack` of Y, `packColumns` of X (row stride 1, column stride ldx).
+    /// C (+)= Y·Xᵀ on this thread, as for weight gradients: Y is rows × lanes, X columns × lanes,
+    /// C rows × columns, all row-major. For a part of C, or for several threads, pass shifted
+    /// pointers, or share the packing: `pack` of Y, `packColumns` of X (row stride 1, column stride
+    /// ldx).
     let multiplyTransposed<'T when 'T: unmanaged>
         (
             y: nativeptr<'T>,
@@ -245,7 +247,7 @@ module Gemm =
         packColumns (x, lanes, columns, 1, ldx, packedX)
         multiplyPanels (scratch, rows, lanes, packedX, columns, c, ldc, accumulate)
 
-    // Runs the items of all phases on up to `threads` threads, a phase when all before it are finished.
+    // Runs the items of all phases on up to `threads` threads, a phase when all before it are done.
     // Items are claimed in order, so whoever waits, waits for items that are running.
     let private inOrder threads (phases: struct (int * (int -> unit))[]) : unit =
         let starts = phases |> Array.scan (fun sum (struct (count, _)) -> sum + count) 0
@@ -284,9 +286,9 @@ module Gemm =
         let count = GemmTile.over size limit |> max 1
         GemmTile.over (GemmTile.over size count) step * step |> max step
 
-    /// C (+)= A·B on up to `threads` threads, C (m × n) row-major; A (m × k) has its element (i, j) at
-    /// a[i * aRowStride + j * aColumnStride], B (k × n) likewise: strides (lda, 1) mean row-major, (1, lda)
-    /// transposed. Rents at most about 32 MB of scratch from the shared array pool.
+    /// C (+)= A·B on up to `threads` threads, C (m × n) row-major; A (m × k) has its element (i, j)
+    /// at a[i * aRowStride + j * aColumnStride], B (k × n) likewise: strides (lda, 1) mean
+    /// row-major, (1, lda) transposed. Rents up to 64 MB of scratch from the shared array pool.
     let multiply<'T when 'T: unmanaged>
         (
             m: int,
@@ -303,9 +305,10 @@ module Gemm =
             accumulate: bool,
             threads: int
         ) : unit =
+        let threads = max 1 threads
         let width = panelColumns<'T>()
         let mChunk, nChunk = chunk m 2100 PanelRows, chunk n 2048 width
-        let kChunk = chunk k 1024 256
+        let kChunk = chunk k 1024 8
         let lengthB = packedColumnsLength<'T> kChunk nChunk
         let length = lengthB + packedLength<'T> mChunk kChunk + 64
         let scratch = ArrayPool<'T>.Shared.Rent length

@@ -88,8 +88,8 @@ module internal GemmTile =
         if used && wide then
             Vector512.Store(v1, c.At(row, Vector512<'T>.Count))
 
-    // 28 accumulators, two vectors of B and one element of A fill the 32 registers. `rows` and `wide`
-    // are literals where it is used: what they exclude costs nothing.
+    // 28 accumulators, two vectors of B and one element of A fill the 32 registers. `rows` and
+    // `wide` are literals where it is used: what they exclude costs nothing.
     let inline private tile
         rows
         wide
@@ -234,6 +234,24 @@ module internal GemmTile =
         =
         lowTiles false rows a depth b c0 c
 
+    // Where a Vector512 is two of Vector256, four rows of one vector are what the registers hold.
+    let private emulated<'T when 'T: unmanaged>
+        wide
+        rows
+        (a: nativeptr<'T>)
+        depth
+        (b: Strided<'T>)
+        (c0: Strided<'T>)
+        (c: Strided<'T>)
+        =
+        for half in 0 .. (if wide then 1 else 0) do
+            let column = half * Vector512<'T>.Count
+
+            for quad in 0 .. (rows - 1) / 4 do
+                let row = 4 * quad
+                let c0, c = c0.From(row, column), c.From(row, column)
+                narrowLow (min 4 (rows - row)) (shift a row) depth (b.From(0, column)) c0 c
+
     // All rows of one column strip, one or two vectors wide. The panels of A are the rows of `a`.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let private strip<'T when 'T: unmanaged>
@@ -253,7 +271,9 @@ module internal GemmTile =
             let c = c.From(panel * PanelRows, 0)
             let c0 = if accumulate then c else zeros
 
-            if left < PanelRows then
+            if not Vector512.IsHardwareAccelerated then
+                emulated wide (min left PanelRows) pa depth b c0 c
+            elif left < PanelRows then
                 if wide then
                     wideLow left pa depth b c0 c
                 else
@@ -294,8 +314,8 @@ module internal GemmTile =
             strip false (a.From(panel, 0)) height depth padded result accumulate
             copyBlock result c height columns
 
-    /// C (+)= A·B: the packed panels of A are the rows of `a`; the strips of B, two vectors wide, are
-    /// the rows of `strips`, and inside one the rows of B lie ldb apart.
+    /// C (+)= A·B: the packed panels of A are the rows of `a`; the strips of B, two vectors wide,
+    /// are the rows of `strips`, and inside one the rows of B lie ldb apart.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let multiply<'T when 'T: unmanaged>
         (a: Strided<'T>, rows, depth, strips: Strided<'T>, ldb, columns, c: Strided<'T>, accumulate)

@@ -6,8 +6,8 @@ open Microsoft.FSharp.NativeInterop
 
 #nowarn "9"
 
-/// Products of a matrix and a vector in float and float32 ('T) on native memory, one thread a call. The
-/// promises of `Gemm` hold: bits, NaN and infinity, nothing written outside y.
+/// Products of a matrix and a vector in float and float32 ('T) on native memory, one thread a call.
+/// The promises of `Gemm` hold: bits, NaN and infinity, nothing written outside y.
 [<RequireQualifiedAccess>]
 module Gemv =
 
@@ -41,7 +41,9 @@ module Gemv =
                 else
                     Vector512<'T>.Zero
 
-            let inline rows i k = Vector512.Load(a.At(panelOf i, k * GemmTile.PanelRows + offset i))
+            let inline rowsOf i = a.At(panelOf i, offset i)
+            let r0, r1, r2, r3 = rowsOf 0, rowsOf 1, rowsOf 2, rowsOf 3
+            let inline rows p k = Vector512.Load(GemmTile.shift p (k * GemmTile.PanelRows))
             let mutable s0 = start 0
             let mutable s1 = start 1
             let mutable s2 = start 2
@@ -49,10 +51,10 @@ module Gemv =
 
             for k in 0 .. depth - 1 do
                 let xk = Vector512.Create(NativePtr.read (x.At(k, 0)))
-                s0 <- GemmTile.fma (rows 0 k) xk s0
-                s1 <- GemmTile.fma (rows 1 k) xk s1
-                s2 <- GemmTile.fma (rows 2 k) xk s2
-                s3 <- GemmTile.fma (rows 3 k) xk s3
+                s0 <- GemmTile.fma (rows r0 k) xk s0
+                s1 <- GemmTile.fma (rows r1 k) xk s1
+                s2 <- GemmTile.fma (rows r2 k) xk s2
+                s3 <- GemmTile.fma (rows r3 k) xk s3
 
             Vector512.Store(s0, sums.At(0, 0))
             Vector512.Store(s1, sums.At(1, 0))
@@ -60,8 +62,8 @@ module Gemv =
             Vector512.Store(s3, sums.At(3, 0))
             each (fun y sum -> NativePtr.write y (NativePtr.read sum))
 
-    /// y (+)= A·x for A (rows × depth) from `Gemm.pack`; the elements of x lie xStride apart, those of y
-    /// yStride. The same bits as a column of `Gemm.multiplyPacked`.
+    /// y (+)= A·x for A (rows × depth) from `Gemm.pack`; the elements of x lie xStride apart, those
+    /// of y yStride. The same bits as a column of `Gemm.multiplyPacked`.
     let packed<'T when 'T: unmanaged>
         (
             packedA: nativeptr<'T>,
@@ -76,8 +78,8 @@ module Gemv =
         let a = Strided.from packedA (GemmTile.PanelRows * depth)
         packedRows (a, rows, depth, Strided.from x xStride, Strided.from y yStride, accumulate)
 
-    /// y (+)= A·x for A row-major (rows × depth, leading dimension lda). Each element is summed in a
-    /// fixed order of its own: two vectors of partial sums over the depth, then across them.
+    /// y (+)= A·x for A row-major (rows × depth, leading dimension lda). Each element is summed in
+    /// a fixed order of its own: two vectors of partial sums over the depth, then across them.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let rowMajor<'T when 'T: unmanaged>
         (
@@ -151,7 +153,8 @@ module Gemv =
             finish 2 e2 o2
             finish 3 e3 o3
 
-    /// y (+)= Aᵀ·x for A row-major (rows × columns, leading dimension lda): x has rows elements, y columns.
+    /// y (+)= Aᵀ·x for A row-major (rows × columns, leading dimension lda): x has rows elements, y
+    /// columns.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let transposed<'T when 'T: unmanaged>
         (
