@@ -413,6 +413,7 @@ module Simd =
         let pointers = results |> Array.map _.Start
         member _.Prologue: nativeptr<'T> = prologue.Start
         member _.Results: nativeptr<'T>[] = pointers
+        member _.Owners: Buffer<'T>[] = results
 
     /// The tables of a machine's reductions, and of those inside of them.
     type private Tables<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
