@@ -50,7 +50,8 @@ type KernelOutput =
         IsRow: bool
     }
 
-/// A compiled program whose shared inputs and tables are given: what runs. Safe to use from several threads at once.
+/// A compiled program whose shared inputs and tables are given: what runs. Safe to use from several threads at once, but for
+/// `Update`.
 [<AbstractClass>]
 type Session<'T when 'T: unmanaged>() =
 
@@ -64,6 +65,10 @@ type Session<'T when 'T: unmanaged>() =
     /// not a row's). No memory is allocated once the session has run batches of this kind.
     abstract Run:
         rows: int * inputs: nativeptr<'T>[] * outputs: nativeptr<'T>[] * options: RunOptions -> unit
+
+    /// Gives other values to some of the shared inputs; what depends on shared inputs is computed again. Not while the session
+    /// runs. No memory is allocated.
+    abstract Update: shared: Map<string, 'T[]> -> unit
 
     /// The same on arrays, whose lengths are checked.
     member this.Run(rows: int, inputs: 'T[][], outputs: 'T[][], options: RunOptions) : unit =
@@ -179,6 +184,15 @@ module Binding =
                 |> Error.expected $"{Shape.size shape} values, {Shape.describe shape}"
             )
         | None -> refuse (Error.make ErrorKind.Name $"the shared input '{name}' is not given")
+
+    /// Refuses values for what is no shared input of a session.
+    let known (inputs: seq<string>) (given: Map<string, 'T[]>) : unit =
+        for name in given.Keys do
+            if not (Seq.contains name inputs) then
+                refuse (
+                    Error.make ErrorKind.Name $"there is no shared input '{name}'"
+                    |> Error.expected (String.concat ", " inputs)
+                )
 
     /// The table that a reduction needs, its columns checked against the body's inputs.
     let table (given: Map<string, Table>) (reduction: Reduction) : Table =

@@ -136,6 +136,12 @@ module Reference =
                 | Binding.Row -> None
                 | Binding.Constant values -> Some(name, Value.Shared values)
                 | Binding.Shared -> Some(name, Value.Shared(Binding.shared shared name shape)))
+            |> ref
+
+        let sharedShapes =
+            inputs
+            |> Array.choose (fun (name, shape, b) -> if b.IsShared then Some(name, shape) else None)
+            |> Map.ofArray
 
         let outputs =
             program.Outputs
@@ -145,6 +151,16 @@ module Reference =
         { new Session<float>() with
             member _.RowInputs = rowInputs
             member _.Outputs = outputs
+
+            member _.Update(changed) =
+                Binding.known sharedShapes.Keys changed
+
+                let replaced (name: string, value: Value) : string * Value =
+                    match changed.ContainsKey name with
+                    | true -> name, Value.Shared(Binding.shared changed name sharedShapes[name])
+                    | false -> name, value
+
+                fixedInputs.Value <- Array.map replaced fixedInputs.Value
 
             member _.Run(rows, pointers, results, options) =
                 options.Cancellation.ThrowIfCancellationRequested()
@@ -158,7 +174,7 @@ module Reference =
                 let given =
                     (rowInputs, pointers)
                     ||> Array.map2 (fun (name, shape) p -> name, read p (Shape.size shape))
-                    |> Array.append fixedInputs
+                    |> Array.append fixedInputs.Value
                     |> Map.ofArray
 
                 let values = evaluate rows given tables program

@@ -539,16 +539,25 @@ module Simd =
 
             member _.Bind(shared, tables) =
                 let prologue = machine.NewPrologue()
-
-                for name, shape, operand in machine.SharedInputs do
-                    copyTo
-                        (Binding.shared shared name shape)
-                        (NativePtr.add prologue.Start operand.Offset)
-
                 let reducer = Tables<'T>(machine, folded, tables)
-                machine.FillPrologue(prologue.Start, reducer)
+                let names = machine.SharedInputs |> Array.map (fun (name, _, _) -> name)
+
+                let fill (given: Map<string, 'T[]>) (wanted: string -> bool) : unit =
+                    for name, shape, operand in machine.SharedInputs do
+                        if wanted name then
+                            copyTo
+                                (Binding.shared given name shape)
+                                (NativePtr.add prologue.Start operand.Offset)
+
+                    machine.FillPrologue(prologue.Start, reducer)
+
+                fill shared (fun _ -> true)
 
                 { new Session<'T>() with
+                    member _.Update(changed) =
+                        Binding.known names changed
+                        fill changed changed.ContainsKey
+
                     member _.RowInputs = rowInputs
                     member _.Outputs = machine.Outputs
 
