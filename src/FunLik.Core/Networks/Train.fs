@@ -1,0 +1,330 @@
+namespace FunLik
+
+open System
+
+/// What a training run is, apart from its data and its key.
+type TrainingPlan =
+    {
+        /// The network; it has one output.
+        Network: Architecture
+        /// What is made small.
+        Loss: Loss
+        /// How weights start.
+        Initialisation: Initialisation
+        /// How gradients become steps.
+        Optimiser: Transform
+        /// Rows of a step; all of the data where they are fewer. Rows left over in an epoch wait for the next.
+        BatchSize: int
+        /// Passes over the data.
+        Epochs: int
+    }
+
+/// Why training goes on, or has ended.
+[<RequireQualifiedAccess>]
+type TrainingStatus =
+    | Running
+    /// All epochs are done.
+    | Finished
+    /// A loss was not finite: the weights are those before that epoch.
+    | NotFinite
+
+/// What the next epoch needs, and the best weights so far.
+type TrainingState =
+    {
+        Weights: Weights
+        /// What the optimiser carries, as `slot/weight`.
+        Slots: Weights
+        /// Epochs done.
+        Epoch: int
+        /// The source of the order of rows; the same in all states of a run.
+        Key: Key
+        /// The weights with the smallest validation loss.
+        Best: Weights
+        BestLoss: float
+        Status: TrainingStatus
+    }
+
+/// What is worth knowing of an epoch.
+type EpochInfo =
+    {
+        /// The number of the epoch, from 1.
+        Epoch: int
+        /// The mean over the epoch's steps of each batch's loss before its step.
+        TrainingLoss: float
+        /// The loss of the validation data after the epoch.
+        ValidationLoss: float
+    }
+
+/// A plan with its data, compiled: single precision, the same bits for any number of threads.
+type Trainer =
+    private
+        {
+            Plan: TrainingPlan
+            Shapes: WeightShape list
+            /// Rows of a step, and steps of an epoch.
+            Batch: int
+            Batches: int
+            Training: Rows
+            Validation: Rows
+            Step: Kernel<float32>
+            Validate: Kernel<float32>
+        }
+
+/// Points and their targets in single precision: by name, the numbers of a row and the rows.
+and private Rows = { Count: int; Columns: Map<string, struct (int * float32[])> }
+
+/// Training: a run is a sequence of states, one an epoch.
+[<RequireQualifiedAccess>]
+module Train =
+
+    let private inputName, private stepName, private lossName = "z", "step", "loss"
+    let private slotName (slot: string) (weight: string) : string = $"{slot}/{weight}"
+
+    let private mistakes (plan: TrainingPlan) (data: Dataset list) : Error list =
+        let refuse (kind: ErrorKind) (message: string) (found: string) (expected: string) : Error =
+            Error.make kind message |> Error.found found |> Error.expected expected
+
+        let outputs = Architecture.outputs plan.Network
+
+        [
+            if outputs <> 1 then
+                refuse ErrorKind.Shape "the outputs of a trained network" $"{outputs}" "1"
+            if plan.BatchSize < 1 then
+                refuse ErrorKind.Value "the batch size" $"{plan.BatchSize}" "1 or more"
+            if plan.Epochs < 0 then
+                refuse ErrorKind.Value "the number of epochs" $"{plan.Epochs}" "0 or more"
+            for d in data do
+                if d.Inputs <> plan.Network.Inputs then
+                    refuse
+                        ErrorKind.Shape
+                        "the points of the data"
+                        $"{d.Inputs} numbers"
+                        $"{plan.Network.Inputs}, the inputs of the network"
+
+                if Loss.needsGradients plan.Loss && d.Gradients.IsNone then
+                    refuse
+                        ErrorKind.Schema
+                        "the loss reads gradients"
+                        "data without gradients"
+                        "data with gradients"
+        ]
+
+    let private rowsOf (data: Dataset) : Rows =
+        let singles (values: float[]) : float32[] = values |> Array.map float32
+
+        let gradients =
+            data.Gradients
+            |> Option.map (fun g -> Loss.gradientName, struct (data.Inputs, singles g))
+            |> Option.toList
+
+        {
+            Count = data.Count
+            Columns =
+                [
+                    inputName, struct (data.Inputs, singles data.Points)
+                    Loss.valueName, struct (1, singles data.Values)
+                ]
+                @ gradients
+                |> Map.ofList
+        }
+
+    let private binding: string -> Binding =
+        Binding.ofRole (Set.ofList [ inputName; Loss.valueName; Loss.gradientName ])
+
+    /// Compiles a plan for its data. Mistakes are reported together.
+    let prepare
+        (plan: TrainingPlan)
+        (training: Dataset)
+        (validation: Dataset)
+        : Result<Trainer, Error list> =
+        match mistakes plan [ training; validation ] with
+        | _ :: _ as errors -> Result.Error errors
+        | [] ->
+            let batch = min plan.BatchSize training.Count
+            let batches = training.Count / batch
+            let shapes = Architecture.weights plan.Network
+            let z = Architecture.input inputName plan.Network
+            let f = Architecture.toExpr Architecture.leaf z plan.Network
+            let loss = Loss.perRow plan.Loss f z |> Expr.meanRows
+            let leaves = shapes |> List.map Architecture.leaf
+            let step = Expr.input stepName Role.Weight Scalar
+            let signal = { Step = step; Steps = batches * plan.Epochs }
+
+            let updates =
+                (shapes, leaves, Diff.gradients loss leaves)
+                |||> List.map3 (fun shape leaf gradient ->
+                    let slots =
+                        plan.Optimiser.Slots
+                        |> List.map (fun slot ->
+                            Expr.weight (slotName slot shape.Name) shape.Shape)
+
+                    let change, next = plan.Optimiser.Update signal gradient slots
+
+                    let named =
+                        List.map2
+                            (fun slot value -> slotName slot shape.Name, value)
+                            plan.Optimiser.Slots
+                            next
+
+                    (shape.Name, leaf + change) :: named)
+                |> List.concat
+
+            let compile (outputs: (string * Expr) list) : Kernel<float32> =
+                Program.ofOutputs outputs |> Engine.compileSingle binding
+
+            Ok
+                {
+                    Plan = plan
+                    Shapes = shapes
+                    Batch = batch
+                    Batches = batches
+                    Training = rowsOf training
+                    Validation = rowsOf validation
+                    Step = compile ((lossName, loss) :: updates)
+                    Validate = compile [ lossName, loss ]
+                }
+
+    /// The state before the first epoch. Of the key come the weights and the order of rows.
+    let init (key: Key) (trainer: Trainer) : TrainingState =
+        let weights =
+            Initialise.weights
+                trainer.Plan.Initialisation
+                (Key.foldName "weights" key)
+                trainer.Plan.Network
+
+        let slots =
+            [
+                for shape in trainer.Shapes do
+                    for slot in trainer.Plan.Optimiser.Slots do
+                        slotName slot shape.Name, Array.zeroCreate<float32>(Shape.size shape.Shape)
+            ]
+
+        {
+            Weights = weights
+            Slots = Map.ofList slots
+            Epoch = 0
+            Key = Key.foldName "order" key
+            Best = weights
+            BestLoss = infinity
+            Status = TrainingStatus.Running
+        }
+
+    /// The validation loss of some weights.
+    let private validate (options: RunOptions) (trainer: Trainer) (weights: Weights) : float =
+        let session = trainer.Validate.Bind(weights, Map.empty)
+
+        let inputs =
+            session.RowInputs
+            |> Array.map (fun (name, _) ->
+                let struct (_, values) = trainer.Validation.Columns[name]
+                values)
+
+        let outputs = session.Evaluate(trainer.Validation.Count, inputs, options)
+        float outputs[0].[0]
+
+    /// All steps of an epoch: the mean loss, and the arrays after the last step, as new ones. Ends early at a loss that is not
+    /// finite.
+    let private steps
+        (options: RunOptions)
+        (trainer: Trainer)
+        (state: TrainingState)
+        : struct (float * Map<string, float32[]>) =
+        let data, batch = trainer.Training, trainer.Batch
+        let order = Key.permutation data.Count (Key.fold state.Epoch state.Key)
+        let stepNumber = [| float32 (state.Epoch * trainer.Batches) |]
+
+        let start =
+            Map.fold (fun all name values -> Map.add name values all) state.Weights state.Slots
+
+        let session = trainer.Step.Bind(start.Add(stepName, stepNumber), Map.empty)
+
+        let columns =
+            session.RowInputs
+            |> Array.map (fun (name, _) ->
+                let struct (width, values) = data.Columns[name]
+                struct (width, values, Array.zeroCreate<float32>(batch * width)))
+
+        let inputs = columns |> Array.map (fun struct (_, _, rows) -> rows)
+
+        let results =
+            session.Outputs
+            |> Array.map (fun o -> o.Name, Array.zeroCreate<float32>(Shape.size o.Shape))
+
+        let outputs = results |> Array.map snd
+
+        let next =
+            results |> Array.filter (fun (name, _) -> name <> lossName) |> Map.ofArray
+
+        let reads = trainer.Step.SharedInputs |> Array.map fst |> Set.ofArray
+
+        let update =
+            next.Add(stepName, stepNumber) |> Map.filter (fun name _ -> reads.Contains name)
+
+        let mutable total = 0.0
+        let mutable b = 0
+
+        while b < trainer.Batches && Double.IsFinite total do
+            for struct (width, values, rows) in columns do
+                for r in 0 .. batch - 1 do
+                    Array.Copy(values, order[b * batch + r] * width, rows, r * width, width)
+
+            session.Run(batch, inputs, outputs, options)
+            total <- total + float outputs[0].[0]
+            stepNumber[0] <- stepNumber[0] + 1.0f
+            session.Update update
+            b <- b + 1
+
+        struct (total / float trainer.Batches, next)
+
+    /// One epoch.
+    let epoch
+        (options: RunOptions)
+        (trainer: Trainer)
+        (state: TrainingState)
+        : struct (TrainingState * EpochInfo) =
+        let struct (loss, next) = steps options trainer state
+        let weights = state.Weights |> Map.map (fun name _ -> next[name])
+
+        let validation =
+            if Double.IsFinite loss then
+                validate options trainer weights
+            else
+                nan
+
+        let info =
+            { Epoch = state.Epoch + 1; TrainingLoss = loss; ValidationLoss = validation }
+
+        if Double.IsFinite validation then
+            let isBest = validation < state.BestLoss
+
+            struct ({
+                        Weights = weights
+                        Slots = state.Slots |> Map.map (fun name _ -> next[name])
+                        Epoch = info.Epoch
+                        Key = state.Key
+                        Best = (if isBest then weights else state.Best)
+                        BestLoss = (if isBest then validation else state.BestLoss)
+                        Status =
+                            if info.Epoch >= trainer.Plan.Epochs then
+                                TrainingStatus.Finished
+                            else
+                                TrainingStatus.Running
+                    },
+                    info)
+        else
+            struct ({ state with Status = TrainingStatus.NotFinite }, info)
+
+    /// The epochs from a state on, until all are done or a loss is not finite; lazy. From any state of a run the rest of that
+    /// run follows, bit for bit.
+    let run
+        (options: RunOptions)
+        (trainer: Trainer)
+        (state: TrainingState)
+        : seq<struct (TrainingState * EpochInfo)> =
+        state
+        |> Seq.unfold (fun state ->
+            if state.Status = TrainingStatus.Running && state.Epoch < trainer.Plan.Epochs then
+                let struct (next, info) = epoch options trainer state
+                Some(struct (next, info), next)
+            else
+                None)
