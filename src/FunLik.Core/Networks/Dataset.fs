@@ -119,20 +119,3 @@ module Dataset =
         let mean = Array.average numbers
         let variance = numbers |> Array.averageBy (fun v -> (v - mean) * (v - mean))
         { Mean = mean; Deviation = sqrt variance }
-
-    /// The mean of the points, and their covariance (with the number of points in the denominator), row-major.
-    let covariance (data: Dataset) : float[] * float[] =
-        let n = data.Inputs
-
-        let x =
-            MathNet.Numerics.LinearAlgebra.Double.DenseMatrix(n, data.Count, data.Points)
-
-        let mean = x.RowSums() / float data.Count
-        let centred = x.Clone()
-
-        for k in 0 .. data.Count - 1 do
-            for i in 0 .. n - 1 do
-                centred[i, k] <- centred[i, k] - mean[i]
-
-        let product = centred.TransposeAndMultiply centred / float data.Count
-        mean.ToArray(), product.ToRowMajorArray()
