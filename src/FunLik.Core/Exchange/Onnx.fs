@@ -248,3 +248,151 @@ module Onnx =
         List.zip (outputs |> List.map fst) expressions
         |> ofExpressions options [ "theta", theta.Shape ]
         |> Result.map (withRecord (OnnxRecord.ofLikelihood model))
+
+    /// Reads a graph back: its inputs as parameters, a vector each, and its outputs as expressions of them without batch axis, those of
+    /// one number as scalars. What FunLik writes is read whole, and so are dense networks of others, from operator set 7 on. Numbers
+    /// keep their values; what was computed in float32 is computed in the reading engine's precision. Fails with all nodes that cannot
+    /// be read, by place, name and operator.
+    let toExpressions
+        (model: OnnxModel)
+        : Result<(string * Expr) list * (string * Expr) list, Error list> =
+        match
+            model.Opsets
+            |> List.tryPick (fun (d, v) -> if d = "" || d = "ai.onnx" then Some v else None)
+        with
+        | Some version when version < 7 ->
+            Error.make ErrorKind.Unsupported "the operator set is older than what FunLik reads"
+            |> Error.at "opset_import"
+            |> Error.found (string version)
+            |> Error.expected "7 or later"
+            |> Error.fail
+        | None ->
+            Error.make ErrorKind.Unsupported "the model does not use the standard operators"
+            |> Error.at "opset_import"
+            |> Error.fail
+        | Some _ -> OnnxRead.graph model.Graph |> Result.map (fun read -> read.Inputs, read.Outputs)
+
+    /// The record of a model; None where it has none.
+    let record (model: OnnxModel) : Result<OnnxRecord option, Error list> =
+        OnnxRecord.read model.MetadataProps
+
+    /// The log density inside of the support, and what is above 0 outside of it.
+    let private splitSupport (e: Expr) : Expr * Expr option =
+        match e.Node with
+        | Node.Apply(Op.Select, [ outside; low; inside ]) ->
+            match outside.Node, low.Node with
+            | Node.Apply(Op.Less, [ zero; violation ]), Node.Constant [| value |] when
+                value = -infinity
+                && (match zero.Node with
+                    | Node.Constant [| 0.0 |] -> true
+                    | _ -> false)
+                ->
+                inside, Some violation
+            | _ -> e, None
+        | _ -> e, None
+
+    let private density (outputs: (string * Expr) list) : Result<Expr, Error list> =
+        let chosen =
+            match outputs with
+            | [ _, only ] -> Some only
+            | several ->
+                several
+                |> List.tryPick (fun (name, e) -> if name = "logDensity" then Some e else None)
+
+        match chosen with
+        | Some e when e.Shape = Scalar -> Ok e
+        | Some e ->
+            Error.make ErrorKind.Shape "the output is not a log density"
+            |> Error.at "graph.output"
+            |> Error.found (Shape.describe e.Shape)
+            |> Error.expected "one number a row"
+            |> Error.fail
+        | None ->
+            Error.make ErrorKind.Name "none of several outputs is the log density"
+            |> Error.at "graph.output"
+            |> Error.found (outputs |> List.map fst |> String.concat ", ")
+            |> Error.expected "one output, or one called logDensity"
+            |> Error.fail
+
+    let private parametersOf
+        (count: int)
+        (record: OnnxRecord option)
+        : Result<ModelParameter[], Error list> =
+        match record with
+        | None ->
+            Array.init count (fun i -> ModelParameter.create $"x{i}" ParameterKind.Poi 0.0)
+            |> Ok
+        | Some known when known.Parameters.Length = count -> Ok known.Parameters
+        | Some known ->
+            Error.make ErrorKind.Shape "the record's parameters are not the input's columns"
+            |> Error.at "metadata_props['funlik.parameters']"
+            |> Error.found $"{known.Parameters.Length} parameters"
+            |> Error.expected $"{count}"
+            |> Error.fail
+
+    /// Reads a model as an opaque likelihood: its one input is the parameters, and its output, or that of several which is called
+    /// `logDensity`, a natural log density. Names, bounds and the rest come from the record; without one the parameters are x0, x1, …,
+    /// all of interest. Where the density is written as -∞ outside of a support, that support stays one.
+    let toLikelihood (model: OnnxModel) : Result<Likelihood, Error list> =
+        let likelihood
+            (record: OnnxRecord option)
+            (theta: Expr)
+            (parameters: ModelParameter[])
+            (y: Expr)
+            =
+            let names = parameters |> Array.map _.Name |> Set.ofArray
+            let rec free (name: string) = if names.Contains name then free (name + "_") else name
+            let block = ParameterBlock.ofVector (free "theta") parameters
+
+            let inBlock (e: Expr) : Expr =
+                [ e ]
+                |> Expr.substitute (fun node ->
+                    if Expr.structural.Equals(node, theta) then
+                        Some(ParameterBlock.leaf block)
+                    else
+                        None)
+                |> List.head
+
+            let inside, violation = splitSupport y
+
+            let support =
+                violation
+                |> Option.map (fun v ->
+                    { Block = block.Name; LogDensity = Expr.scalar 0.0; Violation = inBlock v })
+                |> Option.toList
+
+            let name, profiled =
+                match record with
+                | Some known -> known.Name, known.Profiled
+                | None -> model.Graph.Name, []
+
+            try
+                Likelihood.create
+                    name
+                    [ block ]
+                    (Density.Opaque(inBlock inside, profiled))
+                    Map.empty
+                    support
+                |> Ok
+            with FunLikException errors ->
+                Result.Error errors
+
+        Validation.map2 (fun a b -> a, b) (toExpressions model) (record model)
+        |> Result.bind (fun ((inputs, outputs), known) ->
+            match inputs with
+            | [ _, theta ] ->
+                Validation.map2
+                    (likelihood known theta)
+                    (parametersOf (Shape.size theta.Shape) known)
+                    (density outputs)
+                |> Result.bind id
+            | _ ->
+                Error.make ErrorKind.Unsupported "a likelihood is read from one input"
+                |> Error.at "graph.input"
+                |> Error.found (inputs |> List.map fst |> String.concat ", ")
+                |> Error.fail)
+
+    /// Reads a file as an opaque likelihood.
+    let readLikelihood (path: string) : Result<Likelihood, Error list> =
+        OnnxFormat.readFile path
+        |> Result.bind (toLikelihood >> Result.mapError (List.map (Error.withFile path)))
