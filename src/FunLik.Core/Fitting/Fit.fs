@@ -220,7 +220,20 @@ module Fitter =
 
         let defaults = Hessian.defaultLengths parameters
         let hessian = Hessian.prepare objective defaults
-        let nominal = parameters |> Array.map _.Nominal
+
+        let lower, upper =
+            parameters
+            |> Array.map (fun p ->
+                let struct (low, high) = p.Bounds
+                low, high)
+            |> Array.unzip
+
+        let nominal =
+            Array.map3
+                (fun (p: ModelParameter) low high -> min high (max low p.Nominal))
+                parameters
+                lower
+                upper
 
         let lengths =
             hessian.Evaluate 1 nominal RunOptions.Single |> Hessian.lengths defaults
@@ -234,8 +247,8 @@ module Fitter =
             Feed = feed
             Hessian = hessian
             Lengths = lengths
-            Lower = parameters |> Array.map (fun p -> let struct (low, _) = p.Bounds in low)
-            Upper = parameters |> Array.map (fun p -> let struct (_, high) = p.Bounds in high)
+            Lower = lower
+            Upper = upper
         }
 
     /// Whether two points are one minimum: in value, and in position in units of the lengths.

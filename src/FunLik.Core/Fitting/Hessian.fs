@@ -53,16 +53,21 @@ module Hessian =
 
         { Evaluate = evaluate; Cost = n }
 
-    /// Central differences of gradients.
+    /// Differences of gradients between points on both sides, where the bounds leave room for them.
     let private ofDifferences (objective: Objective) (lengths: float[]) : HessianSource =
         let n = objective.Count
         let relative = if objective.HasGradient then 6e-6 else 3e-4
 
-        let evaluate (rows: int) (points: float[]) (options: RunOptions) : float[] =
-            let shift (i: int) (x: float) : float =
-                let moved = x + relative * lengths[i]
-                if moved = x then Math.BitIncrement x - x else moved - x
+        let beside (i: int) (x: float) (sign: float) : float =
+            let struct (low, high) = objective.Parameters[i].Bounds
+            let moved = x + sign * relative * lengths[i]
+            // A fixed value may stand outside of the bounds.
+            if x < low || x > high then
+                moved
+            else
+                min high (max low moved)
 
+        let evaluate (rows: int) (points: float[]) (options: RunOptions) : float[] =
             let moved =
                 Array.init (rows * n * 2 * n) (fun k ->
                     let r, rest = k / (2 * n * n), k % (2 * n * n)
@@ -70,16 +75,20 @@ module Hessian =
                     let x = points[r * n + j]
 
                     if i <> j then x
-                    elif side = 0 then x - shift i x
-                    else x + shift i x)
+                    elif side = 0 then beside i x -1.0
+                    else beside i x 1.0)
 
             let struct (_, g) = objective.ValuesAndGradients(moved, options)
 
             Array.init (rows * n * n) (fun k ->
                 let r, i, j = k / (n * n), k / n % n, k % n
                 let first = (r * n + i) * 2 * n
-                let h = shift i points[r * n + i]
-                (g[first + j] - g[first + n + j]) / (2.0 * h))
+                let apart = moved[first + n + i] - moved[first + i]
+                // Of -log density.
+                if apart > 0.0 then
+                    (g[first + j] - g[first + n + j]) / apart
+                else
+                    0.0)
             |> symmetrised n rows
 
         { Evaluate = evaluate; Cost = 2 * n }

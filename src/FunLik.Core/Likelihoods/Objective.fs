@@ -121,7 +121,8 @@ module Objective =
                     both.Value.Run(rows, [| points |], [| results; gradients |], options)
         }
 
-    /// A user's function from a point to a log density; gradients are central differences unless given.
+    /// A user's function from a point to a log density; gradients are differences
+    /// unless given, central where the bounds leave room.
     let ofFunction
         (parameters: ModelParameter[])
         (value: float[] -> float)
@@ -134,12 +135,20 @@ module Objective =
 
             Array.init n (fun i ->
                 let h = Math.Cbrt 2.2e-16 * max 1.0 (abs x[i])
-                moved[i] <- x[i] + h
+                let struct (low, high) = parameters[i].Bounds
+                let isInside = x[i] >= low && x[i] <= high
+                let last = if isInside then min high (x[i] + h) else x[i] + h
+                let first = if isInside then max low (x[i] - h) else x[i] - h
+                moved[i] <- last
                 let above = value moved
-                moved[i] <- x[i] - h
+                moved[i] <- first
                 let below = value moved
                 moved[i] <- x[i]
-                (above - below) / (2.0 * h))
+
+                if last > first then
+                    (above - below) / (last - first)
+                else
+                    0.0)
 
         { new Objective(parameters) with
             member _.HasGradient = gradient.IsSome
