@@ -34,7 +34,8 @@ type Fit =
         Edm: float
         /// Steps that the best start took, Newton's included.
         Iterations: int
-        /// Evaluations of value and gradient together, of all starts; for a Hessian the products of it with vectors.
+        /// Evaluations of value and gradient together, of all starts; for a Hessian the products of it with vectors
+        /// (that of a covariance is not counted).
         Evaluations: int
         /// The parameters at a bound that they press against.
         ActiveBounds: string list
@@ -42,6 +43,9 @@ type Fit =
         Kinks: string list
         /// The different minima, the lowest first.
         Minima: LocalMinimum list
+        /// The inverse Hessian of -log density at the best point, if it was asked for and is positive: one row a parameter, with zeros
+        /// for those that are fixed, at a bound or in a kink.
+        Covariance: float[][] option
     }
 
     /// Names and values of the best point, in the model's order.
@@ -58,6 +62,8 @@ type FitOptions =
         MaxIterations: int
         /// Converged where the estimated distance to the minimum in twiceNll is below this.
         Edm: float
+        /// Whether to give the covariance of the parameters too.
+        Covariance: bool
         /// Threads and cancellation.
         Run: RunOptions
     }
@@ -69,6 +75,7 @@ type FitOptions =
             Fixed = []
             MaxIterations = 2000
             Edm = 1e-8
+            Covariance = false
             Run = RunOptions.AllCores
         }
 
@@ -277,6 +284,32 @@ module Fitter =
 
         groups.ToArray()
 
+    let private covarianceAt
+        (run: RunOptions)
+        (fitter: Fitter)
+        (best: Polished)
+        : float[][] option =
+        let n = best.Point.Length
+        let hessian = fitter.Hessian.Evaluate 1 best.Point run
+
+        let free =
+            [| 0 .. n - 1 |]
+            |> Array.filter (fun i -> not (best.AtBound[i] || best.AtKink[i]))
+
+        let m = free.Length
+        let place = Array.create n -1
+        free |> Array.iteri (fun k i -> place[i] <- k)
+
+        Array.init (m * m) (fun k -> hessian[free[k / m] * n + free[k % m]])
+        |> NewtonStep.inverse m
+        |> Option.map (fun inverse ->
+            Array.init n (fun i ->
+                Array.init n (fun j ->
+                    if place[i] >= 0 && place[j] >= 0 then
+                        inverse[place[i] * m + place[j]]
+                    else
+                        0.0)))
+
     /// Fits all problems in one batch; each start is carried to a minimum, each different minimum is polished by Newton's method.
     let fitAll (options: FitOptions) (fitter: Fitter) (problems: FitProblem[]) : Fit[] =
         let objective = fitter.Objective
@@ -362,6 +395,7 @@ module Fitter =
                     ActiveBounds = []
                     Kinks = []
                     Minima = []
+                    Covariance = None
                 }
 
             if isUnbounded then
@@ -411,6 +445,11 @@ module Fitter =
                                     Point = ends[first].Point
                                 }
                         ]
+                    Covariance =
+                        if options.Covariance then
+                            covarianceAt options.Run fitter lowest
+                        else
+                            None
                 })
 
     /// Bounds with some parameters fixed. Unknown names and values that are not finite are raised, all at once.

@@ -2,7 +2,6 @@ namespace FunLik
 
 open System
 open System.Threading.Tasks
-open MathNet.Numerics.LinearAlgebra
 
 /// A point that has been carried to the minimum next to it.
 type Polished =
@@ -44,101 +43,10 @@ type NewtonOptions =
 [<RequireQualifiedAccess>]
 module Newton =
 
-    /// The lower triangle of a Cholesky factor in place; false where the matrix is not well above singular.
-    let private factorise (n: int) (a: float[]) : bool =
-        let mutable isPositive = true
-        let mutable j = 0
+    /// A point on its way: where it is, -log density and its gradient there.
+    type private Here = { X: float[]; F: float; G: float[] }
 
-        while isPositive && j < n do
-            for k in 0 .. j - 1 do
-                let factor = a[j * n + k]
-
-                if factor <> 0.0 then
-                    for i in j .. n - 1 do
-                        a[i * n + j] <- a[i * n + j] - factor * a[i * n + k]
-
-            let pivot = a[j * n + j]
-
-            // The diagonal is 1 before: this is a condition number near 1e10.
-            if pivot > 1e-10 then
-                let root = sqrt pivot
-
-                for i in j .. n - 1 do
-                    a[i * n + j] <- a[i * n + j] / root
-
-                j <- j + 1
-            else
-                isPositive <- false
-
-        isPositive
-
-    let private solve (n: int) (l: float[]) (b: float[]) : float[] =
-        let x = Array.copy b
-
-        for i in 0 .. n - 1 do
-            for k in 0 .. i - 1 do
-                x[i] <- x[i] - l[i * n + k] * x[k]
-
-            x[i] <- x[i] / l[i * n + i]
-
-        for i in n - 1 .. -1 .. 0 do
-            for k in i + 1 .. n - 1 do
-                x[i] <- x[i] - l[k * n + i] * x[k]
-
-            x[i] <- x[i] / l[i * n + i]
-
-        x
-
-    /// The Newton step, gᵀ H⁻¹ g, and a direction of negative curvature if there is one.
-    [<NoComparison>]
-    type private Direction = { Step: float[]; Edm: float; Descent: float[] option }
-
-    /// All in units of the lengths: the Hessian has a diagonal of ones where it is positive.
-    let private directionOf (n: int) (hessian: float[]) (gradient: float[]) : Direction =
-        let factor = Array.copy hessian
-
-        if factorise n factor then
-            let step = solve n factor gradient |> Array.map (~-)
-
-            {
-                Step = step
-                Edm = -(Array.sum (Array.map2 (*) step gradient))
-                Descent = None
-            }
-        elif hessian |> Array.exists (Double.IsFinite >> not) then
-            let size = Array.sumBy (fun g -> g * g) gradient
-            { Step = gradient |> Array.map (~-); Edm = size; Descent = None }
-        else
-            let evd = (CreateMatrix.Dense(n, n, hessian)).Evd(Symmetricity.Symmetric)
-
-            let step = Array.zeroCreate n
-            let mutable edm = 0.0
-
-            for k in 0 .. n - 1 do
-                let v = evd.EigenVectors.Column k
-                let along = Seq.sum (Seq.map2 (*) v gradient)
-                let curvature = max (abs evd.EigenValues[k].Real) 1e-10
-
-                // Along a flat direction rounding must not become a step.
-                if abs along > 1e-12 then
-                    edm <- edm + along * along / curvature
-
-                    for i in 0 .. n - 1 do
-                        step[i] <- step[i] - along / curvature * v[i]
-
-            let lowest = evd.EigenValues[0].Real
-
-            {
-                Step = step
-                Edm = edm
-                Descent =
-                    if lowest < -1e-6 then
-                        Some((evd.EigenVectors.Column 0).ToArray())
-                    else
-                        None
-            }
-
-    /// One point on its way.
+    /// One point on its way, between its bounds and kinks.
     [<Sealed>]
     type private Walk
         (
@@ -153,232 +61,189 @@ module Newton =
         let n = objective.Count
         let mutable evaluations = 0
 
-        let evaluate (x: float[]) : struct (float * float[]) =
+        let evaluate (x: float[]) : Here =
             evaluations <- evaluations + 1
             let struct (values, gradients) = objective.ValuesAndGradients(x, run)
-            struct (-values[0], gradients |> Array.map (~-))
+            { X = x; F = -values[0]; G = gradients |> Array.map (~-) }
 
         let hasKink (i: int) : bool =
             kinks[i] >= lower[i] && kinks[i] <= upper[i] && lower[i] < upper[i]
 
-        let below = kinks |> Array.map Math.BitDecrement
+        // The slopes of both sides are those of the numbers next to the kink: in the kink itself a density may have any.
+        let below, above =
+            kinks |> Array.map Math.BitDecrement, kinks |> Array.map Math.BitIncrement
+
+        let isInKink (x: float[]) (i: int) : bool =
+            hasKink i && x[i] >= below[i] && x[i] <= above[i]
 
         /// Bounds that keep each parameter with a kink on its side of it.
         let bounds (x: float[]) : struct (float[] * float[]) =
-            let isAbove (i: int) : bool = hasKink i && x[i] >= kinks[i] && kinks[i] < upper[i]
-            let isBelow (i: int) : bool = hasKink i && not (isAbove i) && below[i] >= lower[i]
+            let low, high = Array.copy lower, Array.copy upper
 
-            struct (lower |> Array.mapi (fun i low -> if isAbove i then max low kinks[i] else low),
-                    upper
-                    |> Array.mapi (fun i high -> if isBelow i then min high below[i] else high))
+            for i in 0 .. n - 1 do
+                if hasKink i then
+                    if x[i] >= kinks[i] && above[i] <= upper[i] then
+                        low[i] <- max low[i] above[i]
+                    else
+                        high[i] <- min high[i] below[i]
 
-        let isFree (low: float[]) (high: float[]) (x: float[]) (g: float[]) (i: int) : bool =
-            if g[i] > 0.0 then x[i] > low[i] else x[i] < high[i]
+            struct (low, high)
 
         let project (low: float[]) (high: float[]) (x: float[]) : float[] =
             Array.map3 (fun v l h -> min h (max l v)) x low high
 
-        let noise (value: float) : float = 4e-15 * (1.0 + abs value)
+        /// The parameters that can move downhill.
+        let freeAt (here: Here) : int[] =
+            let struct (low, high) = bounds here.X
 
-        /// The first of some points that is lower by what a slope promises; noise counts as lower.
-        let search
-            (f: float)
-            (g: float[])
-            (x: float[])
-            (trials: float[] seq)
-            : struct (float[] * float * float[]) option =
-            trials
-            |> Seq.tryPick (fun trial ->
-                let struct (value, gradient) = evaluate trial
+            [| 0 .. n - 1 |]
+            |> Array.filter (fun i ->
+                if here.G[i] > 0.0 then
+                    here.X[i] > low[i]
+                else
+                    here.X[i] < high[i])
 
-                let promise =
-                    Array.fold2 (fun s d (a, b) -> s + d * (a - b)) 0.0 g (Array.zip trial x)
+        /// What is left of the gradient, in units of the lengths.
+        let sizeOf (lengths: float[]) (here: Here) : float =
+            freeAt here
+            |> Array.fold (fun most i -> max most (abs (here.G[i] * lengths[i]))) 0.0
+
+        let noise (f: float) : float = 4e-15 * (1.0 + abs f)
+
+        let along (a: float) (step: float[]) (x: float[]) : float[] =
+            Array.map2 (fun v s -> v + a * s) x step
+
+        /// A part of the step that lowers the function by what the slope promises. A gain within rounding is one only if the gradient
+        /// shrinks.
+        let downhill (lengths: float[]) (here: Here) (step: float[]) : Here option =
+            let struct (low, high) = bounds here.X
+            let slope = min 0.0 (Array.sum (Array.map2 (*) here.G step))
+
+            Seq.init 40 (fun k -> Math.Pow(0.5, float k))
+            |> Seq.tryPick (fun a ->
+                let there = evaluate (here.X |> along a step |> project low high)
 
                 if
-                    value <= f + 1e-4 * min promise 0.0 + noise f
-                    && Array.forall Double.IsFinite gradient
+                    there.F <= here.F + 1e-4 * a * slope + noise here.F
+                    && Array.forall Double.IsFinite there.G
                 then
-                    Some(struct (trial, value, gradient))
+                    Some there
                 else
                     None)
+            |> Option.filter (fun there ->
+                there.F < here.F - noise here.F
+                || sizeOf lengths there < 0.5 * sizeOf lengths here)
 
-        let alongArc low high (x: float[]) (step: float[]) : float[] seq =
-            Seq.init 30 (fun k ->
-                let a = Math.Pow(0.5, float k)
-                project low high (Array.map2 (fun v s -> v + a * s) x step))
+        /// Across a kink that holds a parameter, where the other side is downhill.
+        let acrossKink (here: Here) : Here option =
+            let beyond (i: int) : struct (float * Here) option =
+                let x, g = here.X[i], here.G[i]
 
-        /// A kink at x, held by the bound of its side, that is downhill on its other side: the point just there.
-        let beyondKink (x: float[]) (g: float[]) : float[] option =
-            let slopeBeyond (i: int) : struct (float * float[]) option =
                 let other =
-                    if not (hasKink i) then
+                    if not (isInKink here.X i) then
                         None
-                    elif x[i] = kinks[i] && g[i] >= 0.0 && below[i] >= lower[i] then
+                    elif x > kinks[i] && g >= 0.0 && below[i] >= lower[i] then
                         Some below[i]
-                    elif x[i] = below[i] && g[i] <= 0.0 && kinks[i] <= upper[i] then
-                        Some kinks[i]
+                    elif x < kinks[i] && g <= 0.0 && above[i] <= upper[i] then
+                        Some above[i]
                     else
                         None
 
                 other
                 |> Option.bind (fun value ->
-                    let there = Array.copy x
-                    there[i] <- value
-                    let struct (_, beyond) = evaluate there
-                    let descent = if value < x[i] then beyond[i] else -beyond[i]
+                    let moved = Array.copy here.X
+                    moved[i] <- value
+                    let there = evaluate moved
+                    let descent = if value < x then there.G[i] else -there.G[i]
 
                     if descent > 0.0 then
                         Some(struct (descent * defaults[i], there))
                     else
                         None)
 
-            match [| 0 .. n - 1 |] |> Array.choose slopeBeyond with
+            match [| 0 .. n - 1 |] |> Array.choose beyond with
             | [||] -> None
             | several ->
                 let struct (_, there) = several |> Array.maxBy (fun struct (slope, _) -> slope)
                 Some there
 
-        member _.Run(options: NewtonOptions, start: float[]) : Polished =
-            let mutable x = project lower upper start
-            let struct (f0, g0) = evaluate x
-            let mutable f = f0
-            let mutable g = g0
-            let mutable iterations = 0
-            let mutable edm = infinity
+        /// Away from a saddle.
+        let offSaddle (here: Here) (descent: float[]) : Here option =
+            let struct (low, high) = bounds here.X
 
-            let mutable status =
-                if Double.IsFinite f0 then
-                    None
-                else
-                    Some FitStatus.NotFinite
+            seq {
+                for size in [ 1.0; 0.1; 0.01 ] do
+                    for sign in [ 1.0; -1.0 ] -> sign * size
+            }
+            |> Seq.tryPick (fun a ->
+                let there = evaluate (here.X |> along a descent |> project low high)
+                if there.F < here.F - noise here.F then Some there else None)
 
-            let take (struct (point, value, gradient): struct (float[] * float * float[])) : unit =
-                x <- point
-                f <- value
-                g <- gradient
+        let ended (status: FitStatus) (edm: float) (iterations: int) (here: Here) : Polished =
+            let isHeld = Array.create n true
 
-            while status.IsNone do
-                run.Cancellation.ThrowIfCancellationRequested()
-                let struct (low, high) = bounds x
-                let free = [| 0 .. n - 1 |] |> Array.filter (isFree low high x g)
-                let m = free.Length
-                evaluations <- evaluations + hessian.Cost
-                let h = hessian.Evaluate 1 x run
-                let lengths = Hessian.lengths defaults h
+            for i in freeAt here do
+                isHeld[i] <- false
 
-                let scaled =
-                    Array.init (m * m) (fun k ->
-                        let i, j = free[k / m], free[k % m]
-                        h[i * n + j] * lengths[i] * lengths[j])
-
-                let direction =
-                    directionOf m scaled (free |> Array.map (fun i -> g[i] * lengths[i]))
-
-                edm <- direction.Edm
-
-                let full (values: float[]) : float[] =
-                    let step = Array.zeroCreate n
-                    free |> Array.iteri (fun k i -> step[i] <- values[k] * lengths[i])
-                    step
-
-                let size = free |> Array.fold (fun most i -> max most (abs (g[i] * lengths[i]))) 0.0
-                let isStationary = size <= 1e-11 || edm <= 1e-22
-
-                // Progress, or None: a step downhill, across a kink, or off a saddle.
-                let stepped =
-                    if isStationary || iterations >= options.MaxIterations then
-                        None
-                    else
-                        match search f g x (alongArc low high x (full direction.Step)) with
-                        | Some(struct (_, value, gradient) & taken) ->
-                            let struct (point, _, _) = taken
-                            let struct (l, h) = bounds point
-
-                            let left =
-                                [| 0 .. n - 1 |]
-                                |> Array.fold
-                                    (fun most i ->
-                                        if isFree l h point gradient i then
-                                            max most (abs (gradient[i] * lengths[i]))
-                                        else
-                                            most)
-                                    0.0
-
-                            // A gain within rounding is one only if the gradient shrinks.
-                            if value < f - noise f || left < 0.5 * size then
-                                Some taken
-                            else
-                                None
-                        | None -> None
-
-                let offSaddle () =
-                    direction.Descent
-                    |> Option.bind (fun v ->
-                        let along = full v
-
-                        seq {
-                            for a in [ 1.0; 0.1; 0.01 ] do
-                                for sign in [ 1.0; -1.0 ] do
-                                    project
-                                        low
-                                        high
-                                        (Array.map2 (fun p d -> p + sign * a * d) x along)
-                        }
-                        |> Seq.tryPick (fun trial ->
-                            let struct (value, gradient) = evaluate trial
-
-                            if value < f - noise f then
-                                Some(struct (trial, value, gradient))
-                            else
-                                None))
-
-                let acrossKink () =
-                    beyondKink x g
-                    |> Option.map (fun there ->
-                        let struct (value, gradient) = evaluate there
-                        struct (there, value, gradient))
-
-                let next =
-                    if iterations >= options.MaxIterations then
-                        None
-                    else
-                        stepped |> Option.orElseWith acrossKink |> Option.orElseWith offSaddle
-
-                match next with
-                | Some taken when f > -1e300 ->
-                    take taken
-                    iterations <- iterations + 1
-                | _ ->
-                    status <-
-                        Some(
-                            if f <= -1e300 then
-                                FitStatus.Unbounded
-                            elif direction.Descent.IsNone && edm <= options.Edm then
-                                FitStatus.Converged
-                            elif iterations >= options.MaxIterations then
-                                FitStatus.MaxIterations
-                            else
-                                FitStatus.NoProgress
-                        )
-
-            let struct (low, high) = bounds x
-            let isHeld (i: int) : bool = not (isFree low high x g i)
-
-            let isInKink (i: int) : bool =
-                hasKink i && isHeld i && (x[i] = kinks[i] || x[i] = below[i])
+            let isHeldInKink (i: int) : bool = isHeld[i] && isInKink here.X i
+            let point = here.X |> Array.mapi (fun i v -> if isHeldInKink i then kinks[i] else v)
+            let isAtBound (i: int) : bool = point[i] <= lower[i] || point[i] >= upper[i]
 
             {
-                Point = x |> Array.mapi (fun i v -> if isInKink i then kinks[i] else v)
-                Value = f
-                Projected = g |> Array.mapi (fun i v -> if isHeld i then 0.0 else v)
+                Point = point
+                Value = here.F
+                Projected = here.G |> Array.mapi (fun i v -> if isHeld[i] then 0.0 else v)
                 Edm = edm
-                Status = status.Value
+                Status = status
                 Iterations = iterations
                 Evaluations = evaluations
-                AtBound = Array.init n (fun i -> isHeld i && (x[i] <= lower[i] || x[i] >= upper[i]))
-                AtKink =
-                    Array.init n (fun i -> isInKink i && lower[i] < kinks[i] && kinks[i] < upper[i])
+                AtBound = Array.init n (fun i -> isHeld[i] && isAtBound i)
+                AtKink = Array.init n (fun i -> isHeldInKink i && not (isAtBound i))
             }
+
+        let rec walk (options: NewtonOptions) (iterations: int) (here: Here) : Polished =
+            run.Cancellation.ThrowIfCancellationRequested()
+            evaluations <- evaluations + hessian.Cost
+            let h = hessian.Evaluate 1 here.X run
+            let lengths = Hessian.lengths defaults h
+            let struct (low, high) = bounds here.X
+            let step = NewtonStep.inBox h here.G lengths low high here.X (freeAt here)
+            let isStationary = sizeOf lengths here <= 1e-11 || step.Edm <= 1e-22
+
+            let next =
+                if iterations >= options.MaxIterations || here.F <= -1e300 then
+                    None
+                else
+                    (if isStationary then
+                         None
+                     else
+                         downhill lengths here step.Step)
+                    |> Option.orElseWith (fun () -> acrossKink here)
+                    |> Option.orElseWith (fun () -> step.Descent |> Option.bind (offSaddle here))
+
+            match next with
+            | Some there -> walk options (iterations + 1) there
+            | None ->
+                let status =
+                    if here.F <= -1e300 then
+                        FitStatus.Unbounded
+                    elif step.Descent.IsNone && step.Edm <= options.Edm then
+                        FitStatus.Converged
+                    elif iterations >= options.MaxIterations then
+                        FitStatus.MaxIterations
+                    else
+                        FitStatus.NoProgress
+
+                ended status step.Edm iterations here
+
+        member _.Run(options: NewtonOptions, start: float[]) : Polished =
+            let struct (low, high) = bounds (project lower upper start)
+            let here = evaluate (project low high start)
+
+            if Double.IsFinite here.F then
+                walk options 0 here
+            else
+                ended FitStatus.NotFinite nan 0 here
 
     /// Carries each point, within bounds of its own, to the minimum next to it. `kinks` has the place of a kink for each parameter, NaN
     /// where there is none. Points of objectives that have an expression go to the threads; the results do not depend on how many.
