@@ -222,3 +222,52 @@ let ``A scan has the same bits on 1, 2 and 7 threads`` () =
 
     Assert.Equal<int64[]>(on 1, on 2)
     Assert.Equal<int64[]>(on 1, on 7)
+
+[<SharedFact("data/lhc-toy.json")>]
+let ``Profiled points of the search are the exact ones, with gradients by the envelope theorem``
+    ()
+    =
+    let fitter = search () |> Objective.ofLikelihood |> Fitter.ofObjective
+    let profiler = fitter |> Profiler.prepare ProfilerOptions.Default [ "mu" ]
+    let mus = [| 0.0..0.1..1.0 |]
+    let found = Profiler.evaluate profiler mus RunOptions.AllCores
+    let best = profiler.Minimum.LogDensity
+    Array.iter2 (near 1e-6) exact (found.Values |> Array.map (fun y -> 2.0 * (best - y)))
+    Assert.All(found.Statuses, fun s -> Assert.Equal(FitStatus.Converged, s))
+
+    let h = 1e-3
+
+    let beside =
+        Profiler.evaluate
+            profiler
+            (mus |> Array.collect (fun mu -> [| mu - h; mu + h |]))
+            RunOptions.AllCores
+
+    for k in 0..10 do
+        let slope = (beside.Values[2 * k + 1] - beside.Values[2 * k]) / (2.0 * h)
+        near 1e-4 slope found.Gradients[k]
+
+    let once =
+        fitter
+        |> Profiler.prepare { ProfilerOptions.Default with Starts = Some 1 } [ "mu" ]
+
+    // One start alone may end in a second maximum, never in a higher one.
+    let fast = Profiler.evaluate once mus RunOptions.AllCores
+    Array.iter2 (near 0.006) found.Values fast.Values
+    Assert.True(Array.forall2 (fun a b -> b < a + 1e-7) found.Values fast.Values)
+    Assert.True(fast.Evaluations < 15 * mus.Length)
+
+[<Fact>]
+let ``A profile is an objective like any other`` () =
+    let profile =
+        normalModel |> Likelihood.withoutPriors |> Profile.objective [ "b"; "a" ]
+
+    Assert.Equal<string[]>([| "b"; "a" |], profile.Parameters |> Array.map _.Name)
+    let fit = profile |> Fit.objective FitOptions.Default
+    Assert.Equal(FitStatus.Converged, fit.Status)
+    near 1e-5 2.0 fit.Point[0]
+    near 1e-5 0.4 fit.Point[1]
+
+    let missing () = normalModel |> Profile.objective [ "a"; "c" ] |> ignore
+
+    Assert.Contains("'c'", Assert.Throws<FunLikException>(missing).Message)

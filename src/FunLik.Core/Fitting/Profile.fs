@@ -256,3 +256,11 @@ module Profile =
     /// Scans a parameter of a likelihood with the default options.
     let scan (name: string) (values: float seq) (model: Likelihood) : Scan =
         scanWith ScanOptions.Default name values model
+
+    /// The profile of a likelihood over all parameters but those named, as an objective of these: gradients by the envelope
+    /// theorem, starts as in a fit. Priors are kept.
+    let objective (keep: string list) (model: Likelihood) : Objective =
+        Objective.ofLikelihood model
+        |> Fitter.ofObjective
+        |> Profiler.prepare ProfilerOptions.Default keep
+        |> Profiler.objective
