@@ -4,7 +4,7 @@ open System
 
 /// How the learning rate goes with the number of steps.
 [<RequireQualifiedAccess>]
-type Schedule =
+type RateSchedule =
     /// The same rate at every step.
     | Constant of rate: float
     /// Up to the peak in a straight line over a fraction of all steps, then down to 0 along a cosine.
@@ -31,13 +31,25 @@ type Transform =
 
 /// Schedules as expressions.
 [<RequireQualifiedAccess>]
-module Schedule =
+module RateSchedule =
+
+    /// The highest rate.
+    let peak (schedule: RateSchedule) : float =
+        match schedule with
+        | RateSchedule.Constant rate -> rate
+        | RateSchedule.WarmupCosine(peak, _) -> peak
+
+    /// The same course with another highest rate.
+    let withPeak (peak: float) (schedule: RateSchedule) : RateSchedule =
+        match schedule with
+        | RateSchedule.Constant _ -> RateSchedule.Constant peak
+        | RateSchedule.WarmupCosine(_, warmup) -> RateSchedule.WarmupCosine(peak, warmup)
 
     /// The rate at a step.
-    let rate (schedule: Schedule) (signal: Signal) : Expr =
+    let rate (schedule: RateSchedule) (signal: Signal) : Expr =
         match schedule with
-        | Schedule.Constant rate -> Expr.scalar rate
-        | Schedule.WarmupCosine(peak, warmup) ->
+        | RateSchedule.Constant rate -> Expr.scalar rate
+        | RateSchedule.WarmupCosine(peak, warmup) ->
             let first = max 1.0 (Math.Round(warmup * float signal.Steps))
             let rest = max 1.0 (float signal.Steps - first)
             let up = (signal.Step + 1.0) * (peak / first)
@@ -65,10 +77,10 @@ module Transform =
         { Slots = [ "mean"; "square" ]; Update = update }
 
     /// Times minus the rate of a schedule: the last of a chain, and alone gradient descent.
-    let schedule (schedule: Schedule) : Transform =
+    let schedule (schedule: RateSchedule) : Transform =
         {
             Slots = []
-            Update = fun signal g _ -> -(g * Schedule.rate schedule signal), []
+            Update = fun signal g _ -> -(g * RateSchedule.rate schedule signal), []
         }
 
     /// One transform after the other.

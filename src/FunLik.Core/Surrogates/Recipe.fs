@@ -27,7 +27,7 @@ type Recipe =
         /// The optimiser.
         Adam: AdamSettings
         /// The learning rate.
-        Schedule: Schedule
+        Schedule: RateSchedule
         /// Points of a step.
         BatchSize: int
         /// Passes over the points.
@@ -51,7 +51,7 @@ module Recipe =
             GradientWeight = Some 4.0
             Initialisation = { Hidden = Scheme.LecunNormal; Output = Scheme.Zero }
             Adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
-            Schedule = Schedule.WarmupCosine(3e-3, 0.03)
+            Schedule = RateSchedule.WarmupCosine(3e-3, 0.03)
             BatchSize = 256
             Epochs = 60
         }
@@ -116,9 +116,9 @@ module Recipe =
     let toJson (recipe: Recipe) : JsonValue =
         let schedule =
             match recipe.Schedule with
-            | Schedule.Constant rate ->
+            | RateSchedule.Constant rate ->
                 [ "kind", JsonValue.Text "constant"; "rate", JsonValue.Number rate ]
-            | Schedule.WarmupCosine(peak, warmup) ->
+            | RateSchedule.WarmupCosine(peak, warmup) ->
                 [
                     "kind", JsonValue.Text "warmup-cosine"
                     "peak", JsonValue.Number peak
