@@ -136,6 +136,9 @@ module ModelFile =
             | [] -> Ok()
             | errors -> Result.Error errors
 
+    /// SHA-256 of a file's bytes, in hexadecimal digits.
+    let hash (bytes: byte[]) : string = Convert.ToHexStringLower(SHA256.HashData bytes)
+
     /// Reads a model with its kind and the hash of its file. Mistakes in the file come together, each with file and place.
     let read (path: string) (options: ModelOptions) : Result<LoadedModel, Error list> =
         Json.readBytes Json.defaultLimit path
@@ -147,11 +150,7 @@ module ModelFile =
                     refuseOptions kind json options
                     |> Result.bind (fun () -> kind.Read options json)
                     |> Result.map (fun likelihood ->
-                        {
-                            Likelihood = likelihood
-                            Kind = kind.Name
-                            Sha256 = Convert.ToHexStringLower(SHA256.HashData bytes)
-                        }))))
+                        { Likelihood = likelihood; Kind = kind.Name; Sha256 = hash bytes }))))
 
     /// Reads the likelihood in a model file.
     let load (path: string) (options: ModelOptions) : Result<Likelihood, Error list> =

@@ -155,6 +155,10 @@ module Search =
     /// …), and the prior of μ is flat inside of -1..5 with the log density -log 5, as in the papers' code. At d = 0, where g has a
     /// kink, derivatives are those of d ≥ 0. Mistakes in the data are raised.
     let likelihood (data: SearchData) : Likelihood =
+        match SearchData.check data with
+        | [] -> ()
+        | mistakes -> raise (FunLikException mistakes)
+
         let mu =
             { ModelParameter.create "mu" ParameterKind.Poi 0.0 with
                 // The density is zero at the ends themselves.

@@ -1,5 +1,7 @@
 namespace FunLik
 
+open System
+
 /// Fractional changes of a normalisation by one standard deviation up and down, one a category: K⁺ and K⁻, above -1.
 type NormEffect = { Up: float[]; Down: float[] }
 
@@ -44,6 +46,82 @@ type SearchData =
 /// Reading the data of a search.
 [<RequireQualifiedAccess>]
 module SearchData =
+
+    /// What is wrong with a search: lengths, numbers that are not finite or outside of what they may be.
+    let check (data: SearchData) : Error list =
+        let bins = data.Categories * data.BinsPerCategory
+
+        let error (kind: ErrorKind) (name: string) (found: string) (expected: string) : Error =
+            Error.make kind $"the search '{data.Name}': {name}"
+            |> Error.found found
+            |> Error.expected expected
+
+        let values
+            (name: string)
+            (length: int)
+            (expected: string)
+            (holds: float -> bool)
+            (values: float[])
+            : Error list =
+            if values.Length <> length then
+                [ error ErrorKind.Shape name $"{values.Length} numbers" $"{length} numbers" ]
+            else
+                values
+                |> Seq.indexed
+                |> Seq.filter (fun (_, v) -> not (Double.IsFinite v && holds v))
+                |> Seq.truncate 3
+                |> Seq.map (fun (i, v) -> error ErrorKind.Value $"{name}[{i}]" $"{v}" expected)
+                |> List.ofSeq
+
+        let notNegative = "a finite number that is not negative", (fun v -> v >= 0.0)
+        let aboveMinusOne = "a finite number above -1", (fun v -> v > -1.0)
+        let any = "a finite number", (fun (_: float) -> true)
+        let onBins name (expected, holds) = values name bins expected holds
+
+        [
+            if data.Categories < 1 || data.BinsPerCategory < 1 then
+                error
+                    ErrorKind.Value
+                    "its size"
+                    $"{data.Categories} categories of {data.BinsPerCategory} bins"
+                    "at least one of each"
+
+            yield! onBins "Observed" notNegative data.Observed
+            yield! onBins "Background" notNegative data.Background
+            yield! onBins "Signal" any data.Signal
+            yield! onBins "McStatEpsilon" aboveMinusOne data.McStatEpsilon
+
+            for name, count in data.Systematics |> List.countBy _.Name do
+                if count > 1 then
+                    error ErrorKind.Name $"the systematic '{name}'" $"{count} of them" "one"
+
+            for s in data.Systematics do
+                let norm side =
+                    values
+                        $"the norm of '{s.Name}', {side}"
+                        data.Categories
+                        (fst aboveMinusOne)
+                        (snd aboveMinusOne)
+
+                yield! norm "up" s.Norm.Up
+                yield! norm "down" s.Norm.Down
+
+                match s.Shape with
+                | Some shape ->
+                    yield! onBins $"the shape of '{s.Name}', up" any shape.Up
+                    yield! onBins $"the shape of '{s.Name}', down" any shape.Down
+                | None -> ()
+
+            if data.BinsPerCategory > 0 && data.Background.Length = bins then
+                for c, inside in
+                    Array.indexed (Array.chunkBySize data.BinsPerCategory data.Background) do
+                    if not (Array.sum inside > 0.0) then
+                        error
+                            ErrorKind.Value
+                            $"the background of category {c}"
+                            "a sum of 0"
+                            "a sum above 0"
+        ]
 
     /// Reads a search from JSON with the keys `categories`, `binsPerCategory`, `observed`, `background`, `signal`,
     /// `mcStatEpsilon`, `shape` and `norm` (objects of `up` and `down` by name of the systematic), and perhaps `name`. Each
