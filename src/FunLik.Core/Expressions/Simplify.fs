@@ -131,9 +131,49 @@ module Simplify =
 
         go 0 parts
 
+    /// What is added where, part by part.
+    let private scattered (indices: int[]) (a: Expr) : (int[] * Expr) list =
+        match a.Node with
+        | Node.Apply(Op.Concat, parts) ->
+            parts
+            |> List.mapFold
+                (fun first part ->
+                    let next = first + Shape.size part.Shape
+                    (indices[first .. next - 1], part), next)
+                0
+            |> fst
+        | _ -> [ indices, a ]
+
+    /// Two vectors with other elements than zero at different places: one behind the other. So the gradient in a vector of which
+    /// slices are read is a concatenation.
+    let private besides (a: Expr) (b: Expr) : Expr option =
+        match a.Node, b.Node with
+        | Node.Apply(Op.ScatterAdd(i, length), [ x ]), Node.Apply(Op.ScatterAdd(j, _), [ y ]) when
+            Set.intersect (Set.ofArray i) (Set.ofArray j) |> Set.isEmpty
+            && (Array.distinct i).Length = i.Length
+            && (Array.distinct j).Length = j.Length
+            ->
+            let parts =
+                scattered i x @ scattered j y |> List.sortBy (fun (indices, _) -> indices[0])
+
+            let narrow (part: Expr) : Expr =
+                match part with
+                | Filled s when part.Shape = Vector 1 -> s
+                | _ -> part
+
+            Expr.concat (parts |> List.map (snd >> narrow))
+            |> Expr.scatterAdd (parts |> List.map fst |> Array.concat) length
+            |> Some
+        | _ -> None
+
     let private algebra (op: Op) (arguments: Expr list) (shape: Shape) : Expr option =
         match op, arguments with
         | Op.Neg, [ Op1 Op.Neg a ] -> Some a
+        | Op.Neg, [ Op2 Op.Mul (Const c, x) ] when c.Length = 1 ->
+            ofShape shape (Expr.scalar -c[0] * x)
+        | Op.Mul, [ Const c; Op1 Op.Neg x ] when c.Length = 1 ->
+            ofShape shape (Expr.scalar -c[0] * x)
+        | Op.Add, [ a; b ] when Expr.structural.Equals(a, b) -> Some(2.0 * a)
         | Op.Neg, [ Op2 Op.Sub (a, b) ] -> ofShape shape (b - a)
         | Op.Add, [ a; Uniform 0.0 ]
         | Op.Add, [ Uniform 0.0; a ]
@@ -141,6 +181,7 @@ module Simplify =
         | Op.Add, [ a; Op1 Op.Neg b ]
         | Op.Add, [ Op1 Op.Neg b; a ] -> ofShape shape (a - b)
         | Op.Sub, [ a; Op1 Op.Neg b ] -> ofShape shape (a + b)
+        | Op.Add, [ a; b ] when a.Shape <> Scalar && a.Shape = b.Shape -> besides a b
         | Op.Sub, [ Uniform 0.0; a ] -> ofShape shape (-a)
         | (Op.Mul | Op.MaskedMul), [ a; Uniform 1.0 ]
         | (Op.Mul | Op.MaskedMul), [ Uniform 1.0; a ]

@@ -65,13 +65,31 @@ module Objective =
 
     let private outside = Expr.scalar -infinity
 
+    /// Puts the model's data into expressions, so that what depends on them alone is computed once, and zeros vanish.
+    let private withDataFolded (model: Likelihood) (outputs: Expr list) : Expr list =
+        let constant (node: Expr) : Expr option =
+            match node.Node with
+            | Node.Input(name, (Role.Datum | Role.Auxiliary)) ->
+                model.Data.TryFind name
+                |> Option.map (fun v ->
+                    if node.Shape = Scalar then
+                        Expr.scalar v[0]
+                    else
+                        Expr.vector v)
+            | _ -> None
+
+        Expr.substitute constant outputs
+
     /// Compiles expressions of a model's blocks into a kernel of one row input, the vector of parameters.
     let session (model: Likelihood) (outputs: (string * Expr) list) : Session<float> =
         let theta, substitute = Likelihood.overTheta model
         let zero = 0.0 * Expr.item 0 theta
 
         let overTheta =
-            substitute (outputs |> List.map snd)
+            outputs
+            |> List.map snd
+            |> withDataFolded model
+            |> substitute
             |> List.map (fun e -> if e.IsRow then e else e + zero)
 
         List.zip (outputs |> List.map fst) overTheta
@@ -90,27 +108,13 @@ module Objective =
             lazy
                 (session model [ "logDensity", value; "gradient", Likelihood.gradient model inside ])
 
-        let withDataFolded (e: Expr) : Expr =
-            let constant (node: Expr) : Expr option =
-                match node.Node with
-                | Node.Input(name, _) ->
-                    model.Data.TryFind name
-                    |> Option.map (fun v ->
-                        if node.Shape = Scalar then
-                            Expr.scalar v[0]
-                        else
-                            Expr.vector v)
-                | _ -> None
-
-            (Expr.substitute constant [ e ]).Head
-
         let theta, substitute = Likelihood.overTheta model
 
         { new Objective(Likelihood.parameters model) with
             member _.HasGradient = true
 
             member _.Expression =
-                match substitute [ withDataFolded inside; withDataFolded violation ] with
+                match [ inside; violation ] |> withDataFolded model |> substitute with
                 | [ y; v ] -> Some(theta, y, v)
                 | _ -> None
 
