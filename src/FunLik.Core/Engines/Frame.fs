@@ -20,8 +20,6 @@ type internal Buffer<'T when 'T: unmanaged>(length: int) =
     member _.Start: nativeptr<'T> = start
     /// How many there are.
     member _.Length: int = length
-    /// What holds the numbers: they live as long as this buffer, which a member must say, or the compiler drops the array.
-    member _.Owner: 'T[] = array
 
 /// Computes sums over tables for a tile.
 [<AbstractClass>]

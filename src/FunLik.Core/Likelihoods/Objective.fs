@@ -22,6 +22,11 @@ type Objective(parameters: ModelParameter[]) =
     /// expressions: engines then do without calling back.
     abstract Expression: (Expr * Expr * Expr) option
 
+    /// Whether `Evaluate` may be called from several threads at once. Unless it says so, it may not.
+    abstract IsConcurrent: bool
+
+    default _.IsConcurrent = false
+
     /// Evaluates `rows` points (row-major) into values (-∞ outside of the support) and, unless it is null, gradients (row-major).
     abstract Evaluate:
         rows: int *
@@ -112,6 +117,7 @@ module Objective =
 
         { new Objective(Likelihood.parameters model) with
             member _.HasGradient = true
+            member _.IsConcurrent = true
 
             member _.Expression =
                 match [ inside; violation ] |> withDataFolded model |> substitute with

@@ -1,0 +1,238 @@
+namespace FunLik
+
+open System
+open System.IO
+open System.Security.Cryptography
+
+/// One file of labels: a table with one row a label, whose columns are the parameters, the log
+/// density, the gradient, and the number of the chain.
+type LabelShard =
+    {
+        /// The name of the file in its folder.
+        File: string
+        /// What its rows are for.
+        Use: LabelUse
+        /// The design that they come from.
+        Tag: string
+        /// How many there are.
+        Rows: int
+        /// The SHA-256 of the file, in lower-case hexadecimal digits.
+        Sha256: string
+    }
+
+/// What a folder of labels holds.
+type LabelManifest =
+    {
+        /// The names of the parameters.
+        Parameters: string[]
+        /// The files, in the order in which they were written.
+        Shards: LabelShard list
+        /// How the labels were made: written for people, not read back.
+        Facts: (string * JsonValue) list
+    }
+
+/// Labels on disk: `.npy` shards, and `labels.json`, which lists them. A shard stands whole on disk
+/// before it is listed, so a folder is valid after each shard.
+[<RequireQualifiedAccess>]
+module LabelFiles =
+
+    let private schema = "funlik-labels/1"
+    let private manifestPath (folder: string) : string = Path.Combine(folder, "labels.json")
+
+    let private useName (labelUse: LabelUse) : string =
+        match labelUse with
+        | LabelUse.Train -> "train"
+        | LabelUse.Test -> "test"
+
+    let private columns (parameters: string[]) : string[] =
+        let gradient = parameters |> Array.map (fun name -> $"d logDensity / d {name}")
+        Array.concat [ parameters; [| "logDensity" |]; gradient; [| "chain" |] ]
+
+    /// A folder without labels.
+    let init (parameters: string[]) (facts: (string * JsonValue) list) : LabelManifest =
+        { Parameters = parameters; Shards = []; Facts = facts }
+
+    /// Writes the manifest, in a folder that is there.
+    let writeManifest (folder: string) (manifest: LabelManifest) : Result<unit, Error list> =
+        let shard (s: LabelShard) : JsonValue =
+            JsonValue.Object
+                [
+                    "file", JsonValue.Text s.File
+                    "use", JsonValue.Text(useName s.Use)
+                    "tag", JsonValue.Text s.Tag
+                    "rows", JsonValue.Int(int64 s.Rows)
+                    "sha256", JsonValue.Text s.Sha256
+                ]
+
+        JsonValue.Object
+            [
+                "schema", JsonValue.Text schema
+                "parameters", JsonValue.ofTexts manifest.Parameters
+                "columns", JsonValue.ofTexts (columns manifest.Parameters)
+                "facts", JsonValue.Object manifest.Facts
+                "shards", JsonValue.List(List.map shard manifest.Shards)
+            ]
+        |> JsonValue.writeFile (manifestPath folder)
+
+    let private table (set: LabelSet) : float[] =
+        let n = set.Dimension
+        let width = 2 * n + 2
+        let values = Array.zeroCreate (set.Count * width)
+
+        for r in 0 .. set.Count - 1 do
+            Array.Copy(set.Points, r * n, values, r * width, n)
+            values[r * width + n] <- set.LogDensity[r]
+            Array.Copy(set.Gradient, r * n, values, r * width + n + 1, n)
+            values[r * width + 2 * n + 1] <- float set.Chains[r]
+
+        values
+
+    let private hash (path: string) : Result<string, Error list> =
+        FileError.guard path (fun () ->
+            use stream = File.OpenRead path
+            Ok(Convert.ToHexStringLower(SHA256.HashData stream)))
+
+    let private writeShard
+        (folder: string)
+        (labelUse: LabelUse)
+        (manifest: LabelManifest)
+        (tag: string, set: LabelSet)
+        : Result<LabelManifest, Error list> =
+        let file = $"labels-{manifest.Shards.Length:d5}-{useName labelUse}.npy"
+        let path = Path.Combine(folder, file)
+
+        Npy.writeRows path (2 * set.Dimension + 2) [ table set ]
+        |> Result.bind (fun _ -> hash path)
+        |> Result.map (fun sha ->
+            let shard =
+                { File = file; Use = labelUse; Tag = tag; Rows = set.Count; Sha256 = sha }
+
+            { manifest with Shards = manifest.Shards @ [ shard ] })
+
+    /// Adds labels to a folder: a shard for each design among them, then the manifest. Gives the
+    /// manifest as it is then; no rows change nothing.
+    let append
+        (folder: string)
+        (labelUse: LabelUse)
+        (set: LabelSet)
+        (manifest: LabelManifest)
+        : Result<LabelManifest, Error list> =
+        if set.Count = 0 then
+            Ok manifest
+        elif set.Parameters <> manifest.Parameters then
+            Error.make ErrorKind.Shape "the labels have other parameters than the folder"
+            |> Error.withFile (manifestPath folder)
+            |> Error.found (String.concat ", " set.Parameters)
+            |> Error.expected (String.concat ", " manifest.Parameters)
+            |> Error.fail
+        else
+            Array.indexed set.Tags
+            |> Array.groupBy snd
+            |> Array.map (fun (tag, rows) -> tag, LabelSet.rows (Array.map fst rows) set)
+            |> Array.fold
+                (fun so part -> so |> Result.bind (fun m -> writeShard folder labelUse m part))
+                (Ok manifest)
+            |> Result.bind (fun added -> writeManifest folder added |> Result.map (fun () -> added))
+
+    let private shardOf (json: Json) : Result<LabelShard, Error list> =
+        let uses = [ "train", LabelUse.Train; "test", LabelUse.Test ]
+
+        let plainName (json: Json) : Result<string, Error list> =
+            Json.text json
+            |> Result.bind (fun name ->
+                if name <> "" && Path.GetFileName name = name && name.EndsWith ".npy" then
+                    Ok name
+                else
+                    Json.error ErrorKind.Value "a shard lies in the folder of its manifest" json
+                    |> Error.found name
+                    |> Error.expected "a file name that ends in .npy, without a folder"
+                    |> Error.fail)
+
+        let make file labelUse tag (rows, sha) : LabelShard =
+            { File = file; Use = labelUse; Tag = tag; Rows = rows; Sha256 = sha }
+
+        Ok make
+        |> Validation.apply (Json.field "file" plainName json)
+        |> Validation.apply (Json.field "use" (Json.oneOf uses) json)
+        |> Validation.apply (Json.field "tag" Json.text json)
+        |> Validation.apply (
+            Validation.map2
+                (fun rows sha -> rows, sha)
+                (Json.field "rows" Json.int json)
+                (Json.field "sha256" Json.text json)
+        )
+
+    /// Reads the manifest of a folder, without its facts. Errors name the file and the place.
+    let readManifest (folder: string) : Result<LabelManifest, Error list> =
+        Json.parseFile (manifestPath folder)
+        |> Result.bind (fun json ->
+            Validation.map3
+                (fun _ parameters shards ->
+                    { Parameters = Array.ofList parameters; Shards = shards; Facts = [] })
+                (Json.field "schema" (Json.oneOf [ schema, () ]) json)
+                (Json.field "parameters" (Json.list Json.text) json)
+                (Json.field "shards" (Json.list shardOf) json))
+
+    /// Reads one shard. A file that is not the one that was listed is an error.
+    let readShard
+        (folder: string)
+        (parameters: string[])
+        (shard: LabelShard)
+        : Result<LabelSet, Error list> =
+        let path = Path.Combine(folder, shard.File)
+        let n = parameters.Length
+
+        let refuse (kind: ErrorKind) (what: string) (found: string) (expected: string) =
+            Error.make kind what
+            |> Error.withFile path
+            |> Error.found found
+            |> Error.expected expected
+            |> Error.fail
+
+        let ofTable (array: NpyArray) : Result<LabelSet, Error list> =
+            let width = 2 * n + 2
+
+            if array.Shape <> [ shard.Rows; width ] then
+                let sizes (shape: int list) : string =
+                    shape |> List.map string |> String.concat " × "
+
+                refuse
+                    ErrorKind.Shape
+                    "the shape of the table"
+                    (sizes array.Shape)
+                    (sizes [ shard.Rows; width ])
+            else
+                let part (first: int) (count: int) : float[] =
+                    let taken = Array.zeroCreate (shard.Rows * count)
+
+                    for r in 0 .. shard.Rows - 1 do
+                        Array.Copy(array.Values, r * width + first, taken, r * count, count)
+
+                    taken
+
+                Ok
+                    {
+                        Parameters = parameters
+                        Points = part 0 n
+                        LogDensity = part n 1
+                        Gradient = part (n + 1) n
+                        Tags = Array.create shard.Rows shard.Tag
+                        Chains = part (2 * n + 1) 1 |> Array.map int
+                    }
+
+        hash path
+        |> Result.bind (fun sha ->
+            if sha = shard.Sha256 then
+                Npy.readFloats path |> Result.bind ofTable
+            else
+                refuse ErrorKind.Value "not the file that the manifest lists" sha shard.Sha256)
+
+    /// Reads all labels of a folder for one use.
+    let read (folder: string) (labelUse: LabelUse) : Result<LabelSet, Error list> =
+        readManifest folder
+        |> Result.bind (fun manifest ->
+            manifest.Shards
+            |> List.filter (fun s -> s.Use = labelUse)
+            |> List.map (readShard folder manifest.Parameters)
+            |> Error.collect
+            |> Result.map (LabelSet.concat manifest.Parameters))
