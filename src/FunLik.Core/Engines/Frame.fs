@@ -14,8 +14,6 @@ type internal Buffer<'T when 'T: unmanaged>(length: int) =
         let first = Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(array, 0)
         NativePtr.ofNativeInt<'T>((first + 63n) &&& ~~~63n)
 
-    /// The memory itself: were it not a member, nothing would keep it from the garbage collector.
-    member _.Memory: 'T[] = array
     /// The first number.
     member _.Start: nativeptr<'T> = start
     /// How many there are.
