@@ -184,19 +184,13 @@ module internal Emit =
         (out: Operand)
         : Step<'T> =
         fun (f: Frame<'T>) ->
-            let source: nativeptr<'T> = f.At a
-            let target: nativeptr<'T> = f.At out
-            let lanes = f.Lanes
-            (write target (out.Size * lanes)).Clear()
+            if f.Lanes = 1 then
+                (write (f.At out) out.Size).Clear()
 
-            for k in 0 .. indices.Length - 1 do
-                let p = NativePtr.add source (k * lanes)
-                let q = NativePtr.add target (indices[k] * lanes)
-
-                if lanes = 1 then
-                    addTo q (NativePtr.read p)
-                else
-                    Lanes.add (lanes, p, q)
+                for k in 0 .. indices.Length - 1 do
+                    addTo (NativePtr.add (f.At out) indices[k]) (NativePtr.get (f.At a) k)
+            else
+                Lanes.scatter (indices, out.Size, f.Lanes, f.At a, f.At out)
 
     let private concat (parts: Operand[]) (out: Operand) : Step<'T> =
         fun f ->

@@ -373,6 +373,32 @@ module internal Lanes =
                 store out i s
                 i <- i + width
 
+    /// out[indices[k]] = Σ a[k], feature by feature; neighbours of one index are added up in a register.
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    let scatter<'T when 'T: unmanaged>
+        (indices: int[], length: int, lanes: int, a: nativeptr<'T>, out: nativeptr<'T>)
+        : unit =
+        let width = Vector512<'T>.Count
+        let mutable i = 0
+
+        while i < lanes do
+            for k in 0 .. length - 1 do
+                store out (k * lanes + i) Vector512<'T>.Zero
+
+            let mutable k = 0
+
+            while k < indices.Length do
+                let index = indices[k]
+                let mutable s = load out (index * lanes + i)
+
+                while k < indices.Length && indices[k] = index do
+                    s <- Vector512.Add(s, load a (k * lanes + i))
+                    k <- k + 1
+
+                store out (index * lanes + i) s
+
+            i <- i + width
+
     /// a to an integer power, `count` elements.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let power<'T when 'T: unmanaged>

@@ -248,7 +248,11 @@ module internal Layout =
                             pending.Push k
                     | _ -> ()
 
-            let items, position = Schedule.create facts fuse membersOf needed
+            let isRoot =
+                HashSet<int>(roots |> Seq.filter (fun r -> facts.IsRow[r]) |> Seq.map facts.Home)
+                    .Contains
+
+            let items, position = Schedule.create facts fuse membersOf needed isRoot
 
             // The last item that reads each home from memory.
             let last = Array.create count -1

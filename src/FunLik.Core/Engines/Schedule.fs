@@ -37,6 +37,7 @@ module internal Schedule =
         (fuse: bool)
         (membersOf: int -> (int -> bool) -> int[])
         (needed: bool[])
+        (isRoot: int -> bool)
         : Item[] * int[] =
         let position = Array.create needed.Length -1
         let drafts = List<Draft>()
@@ -96,11 +97,63 @@ module internal Schedule =
                     | size when fuse && size > 0 -> join i size
                     | _ -> single (Item.Single i)
 
+        // Values that only later loops read are made there: they need no memory.
+        let consumers = Array.init needed.Length (fun _ -> List<struct (int * bool)>())
+
+        for c in 0 .. needed.Length - 1 do
+            if needed[c] && position[c] >= 0 then
+                for a in facts.Arguments[c] do
+                    if facts.IsRow[a] then
+                        let direct =
+                            match facts.Same a with
+                            | ValueSome h ->
+                                facts.LoopSize h = drafts[position[c]].Size
+                                && not (facts.IsMapped c)
+                            | ValueNone -> false
+
+                        consumers[facts.Home a].Add(struct (c, direct))
+
+        for i in needed.Length - 1 .. -1 .. 0 do
+            if
+                position[i] >= 0
+                && drafts[position[i]].Size > 0
+                && consumers[i].Count > 0
+                && not (isRoot i)
+            then
+                let size = drafts[position[i]].Size
+                let isSum = facts.IsSum i
+                let mutable p = System.Int32.MaxValue
+
+                for struct (c, direct) in consumers[i] do
+                    p <- min p (if direct && not isSum then position[c] else position[c] - 1)
+
+                while p > position[i]
+                      && not (drafts[p].Size = size && drafts[p].Nodes.Count < largestLoop) do
+                    p <- p - 1
+
+                if p > position[i] then
+                    drafts[position[i]].Nodes.Remove i |> ignore
+                    drafts[p].Nodes.Add i
+                    position[i] <- p
+
+        for draft in drafts do
+            draft.Nodes.Sort()
+
+        let filled =
+            [|
+                for p in 0 .. drafts.Count - 1 do
+                    if fixedItems.ContainsKey p || drafts[p].Nodes.Count > 0 then
+                        p
+            |]
+
+        let place = Array.create drafts.Count -1
+        filled |> Array.iteri (fun k p -> place[p] <- k)
+
         let items =
-            drafts.ToArray()
-            |> Array.mapi (fun p draft ->
+            filled
+            |> Array.map (fun p ->
                 match fixedItems.TryGetValue p with
                 | true, item -> item
-                | _ -> Item.Fused(draft.Size, draft.Nodes.ToArray()))
+                | _ -> Item.Fused(drafts[p].Size, drafts[p].Nodes.ToArray()))
 
-        items, position
+        items, position |> Array.map (fun p -> if p < 0 then p else place[p])

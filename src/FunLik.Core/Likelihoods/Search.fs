@@ -9,7 +9,7 @@ module Search =
     /// The range of the signal strength; outside the density is zero.
     let private lowestMu, private highestMu = -1.0, 5.0
 
-    /// The shape factors of several systematics are one matrix product while there are no more products of theirs than this.
+    /// A category's sum is a matrix product while there are no more products of systematics than this.
     let private largestBasis = 27
 
     /// Shape factors of one systematic as numbers times functions of its nuisance d: 1 + a d + b q(d), where q is d² inside of
@@ -42,8 +42,7 @@ module Search =
             [| 1.0 |]
 
     /// The background in each bin without the statistical uncertainty of the simulation: N g f, with the norms g as exponentials of
-    /// sums, so that one matrix serves all of them, and with the normalisation of the shape factors put into the few numbers that
-    /// the shape matrix is multiplied with.
+    /// sums, so that one matrix serves all of them.
     let private background (data: SearchData) (nuisances: Expr list) : Expr =
         let bins = data.BinsPerCategory
         let shaped = data.Systematics |> List.choose _.Shape
@@ -74,76 +73,58 @@ module Search =
             |> List.filter (fun (s, _) -> s.Shape.IsSome)
             |> List.map (fun (_, d) -> d, huber d)
 
-        let groups =
-            let rec size (columns: int) : int =
-                if columns * 3 > largestBasis then
-                    0
-                else
-                    1 + size (columns * 3)
+        let bases = List.zip shaped pairs
 
-            if pairs.IsEmpty then
-                [ [], [] ]
+        // One loop over the bins: the factors' numbers are constants, d and q are a row's.
+        let factor (shape: ShapeEffect, (d: Expr, q: Expr)) : Expr =
+            let a, b =
+                Array.init data.Background.Length (linearAndQuadratic shape) |> Array.unzip
+
+            d * a + q * b + 1.0
+
+        let shapedBackground =
+            bases
+            |> List.fold (fun product basis -> product * factor basis) (Expr.vector data.Background)
+
+        let columns = Math.Pow(3.0, float bases.Length)
+
+        // The sums over a category are linear in few products of the systematics, or made bin by bin where those are many.
+        let sums =
+            if columns > float largestBasis then
+                Expr.concat
+                    [
+                        for c in 0 .. data.Categories - 1 ->
+                            Expr.sum (Expr.slice (c * bins) bins shapedBackground)
+                    ]
             else
-                List.zip shaped pairs |> List.chunkBySize (size 1) |> List.map List.unzip
+                let products =
+                    match basis pairs with
+                    | one when one.Shape = Scalar -> Expr.full (Vector 1) 1.0
+                    | several -> several
 
-        let matrixOf (first: int) (rows: int) (weight: int -> float) (shapes: ShapeEffect list) =
-            let values =
-                Array.init rows (fun i ->
-                    let bin = first + i
-                    coefficients shapes bin |> Array.map ((*) (weight bin)))
+                let sum (c: int) : float[] =
+                    let totals = Array.zeroCreate (int columns)
 
-            Expr.matrix rows values[0].Length (Array.concat values)
+                    for bin in c * bins .. (c + 1) * bins - 1 do
+                        coefficients shaped bin
+                        |> Array.iteri (fun k v ->
+                            totals[k] <- totals[k] + v * data.Background[bin])
 
-        match groups with
-        | [ shapes, inputs ] ->
-            let products =
-                match basis inputs with
-                | one when one.Shape = Scalar -> Expr.full (Vector 1) 1.0
-                | several -> several
+                    totals
 
-            let sums =
-                let columns = Shape.size products.Shape
+                let matrix =
+                    Array.init data.Categories sum
+                    |> Array.concat
+                    |> Expr.matrix data.Categories (int columns)
 
-                Array.init data.Categories (fun c ->
-                    let inside = data.Background[c * bins .. (c + 1) * bins - 1]
-                    let total = Array.sum inside
-                    let sum = Array.zeroCreate columns
+                Expr.matVec matrix products
 
-                    for i in 0 .. bins - 1 do
-                        coefficients shapes (c * bins + i)
-                        |> Array.iteri (fun k v -> sum[k] <- sum[k] + v * inside[i] / total)
+        let totals =
+            Array.init data.Categories (fun c ->
+                Array.sum data.Background[c * bins .. (c + 1) * bins - 1])
 
-                    sum)
-                |> Array.concat
-                |> Expr.matrix data.Categories columns
-
-            let scale = exp logNorms / Expr.matVec sums products
-
-            Expr.concat
-                [
-                    for c in 0 .. data.Categories - 1 ->
-                        let matrix =
-                            matrixOf (c * bins) bins (fun bin -> data.Background[bin]) shapes
-
-                        Expr.matVec matrix (Expr.item c scale * products)
-                ]
-        | _ ->
-            let factors =
-                groups
-                |> List.map (fun (shapes, inputs) ->
-                    let all = data.Categories * bins
-                    Expr.matVec (matrixOf 0 all (fun _ -> 1.0) shapes) (basis inputs))
-                |> List.reduce (*)
-
-            let shapedBackground = data.Background * factors
-
-            Expr.concat
-                [
-                    for c in 0 .. data.Categories - 1 ->
-                        let inside = Expr.slice (c * bins) bins shapedBackground
-                        let total = Array.sum data.Background[c * bins .. (c + 1) * bins - 1]
-                        total * exp (Expr.item c logNorms) / Expr.sum inside * inside
-                ]
+        let categoryOf = Array.init data.Background.Length (fun bin -> bin / bins)
+        shapedBackground * Expr.gather categoryOf (exp logNorms * totals / sums)
 
     /// The likelihood of a search. Parameters: the signal strength `mu`; `delta[i]`, the simulation's statistical uncertainty of
     /// bin i; one nuisance for each systematic. Bin I of category c expects
