@@ -275,13 +275,11 @@ let smoke () =
         printfn $"{job} is not here"
 
 let bench extra =
-    let file = "bench/bench.fsx"
     build ()
 
-    if exists file then
-        step "bench" (fun () -> dotnetWith optimised ([ "fsi"; file ] @ extra))
-    else
-        printfn $"{file} is not here"
+    for name in [ "bench"; "gemm" ] do
+        step name (fun () ->
+            dotnetWith optimised ([ "fsi"; "--optimize+"; $"bench/{name}.fsx" ] @ extra))
 
 let pack () =
     build ()
@@ -323,7 +321,7 @@ let rec targets: (string * string * (string list -> unit)) list =
         "scripts", "build, then runs every scripts/NN-*.fsx", (fun _ -> scripts ())
         "run", "build, then runs the example search (options go to funlik)", run
         "smoke", "build, then runs the example search in its small form", (fun _ -> smoke ())
-        "bench", "build, then runs the benchmarks (options go to bench/bench.fsx)", bench
+        "bench", "build, then runs the benchmarks, one after the other", bench
         "pack", "build, then packs the library into artifacts/packages", (fun _ -> pack ())
         "publish",
         "a program in one file for linux-x64, in artifacts/publish",

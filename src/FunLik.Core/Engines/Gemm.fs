@@ -288,7 +288,7 @@ module Gemm =
 
     /// C (+)= A·B on up to `threads` threads, C (m × n) row-major; A (m × k) has its element (i, j)
     /// at a[i * aRowStride + j * aColumnStride], B (k × n) likewise: strides (lda, 1) mean
-    /// row-major, (1, lda) transposed. Rents up to 64 MB of scratch from the shared array pool.
+    /// row-major, (1, lda) transposed. Rents up to 13 MB of scratch from the shared array pool.
     let multiply<'T when 'T: unmanaged>
         (
             m: int,
@@ -307,7 +307,7 @@ module Gemm =
         ) : unit =
         let threads = max 1 threads
         let width = panelColumns<'T>()
-        let mChunk, nChunk = chunk m 2100 PanelRows, chunk n 2048 width
+        let mChunk, nChunk = chunk m 560 PanelRows, chunk n 1024 width
         let kChunk = chunk k 1024 8
         let lengthB = packedColumnsLength<'T> kChunk nChunk
         let length = lengthB + packedLength<'T> mChunk kChunk + 64
