@@ -136,10 +136,10 @@ let ``labels come back from disk as they were, sorted by use and design`` () =
                 |> Error.orRaise
 
             let sorted (set: LabelSet) : LabelSet =
-                let order =
-                    Array.init set.Count id |> Array.sortBy (fun r -> set.Tags[r] = "posterior")
+                let ridge, posterior =
+                    Array.init set.Count id |> Array.partition (fun r -> set.Tags[r] = "ridge")
 
-                LabelSet.rows order set
+                LabelSet.rows (Array.append ridge posterior) set
 
             let read labelUse = LabelFiles.read folder labelUse |> Error.orRaise
 
@@ -175,10 +175,10 @@ let ``files of labels that were changed are refused`` () =
             refused kind
             File.WriteAllText(path, text)
 
-        spoil "funlik-labels/1" "funlik-labels/9" ErrorKind.Value
+        spoil "funlik-labels/1" "funlik-labels/9" ErrorKind.Schema
         spoil "\"tau\"" "\"tau\", \"more\"" ErrorKind.Shape
         spoil manifest.Shards.Head.File "../labels.npy" ErrorKind.Value
-        spoil "\"train\"" "\"idle\"" ErrorKind.Value
+        spoil "\"train\"" "\"idle\"" ErrorKind.Schema
         spoil "\"rows\": " "\"rows\": 1" ErrorKind.Shape
         let bytes = File.ReadAllBytes shard
         bytes[bytes.Length - 20] <- bytes[bytes.Length - 20] ^^^ 1uy

@@ -151,7 +151,7 @@ let ``a warm-up frees chains that start where the density is steep`` () =
                 2.0 * log x[0] - 0.5 * (x[0] - 6.0) ** 2.0 - 0.5 * x[1] * x[1])
 
     let settings = Warmup.settings 2
-    let starts = Array.init 64 (fun k -> if k % 2 = 0 then 1e-3 else 0.0)
+    let starts = Array.init 64 (fun k -> if k % 2 = 0 then 0.01 else 0.0)
 
     let struct (last, _) =
         Chains.start RunOptions.Single steep starts

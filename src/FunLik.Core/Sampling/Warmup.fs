@@ -162,9 +162,9 @@ module Warmup =
             MaxSteps = settings.MaxSteps
         }
 
-    /// The step size of a settling step: shorter by a factor from 1 to 30.
+    /// The step size of a settling step: shorter by a factor from 1 to 100.
     let private shortened (key: Key) (logStep: float) : float =
-        logStep - log 30.0 * Array.head (Key.uniforms 1 key)
+        logStep - log 100.0 * Array.head (Key.uniforms 1 key)
 
     /// One step of all chains, with its own key. In the beginning every other step is a settling one:
     /// it has the usual number of leapfrog steps, and shorter ones, which free chains that started
