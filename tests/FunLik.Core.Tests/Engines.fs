@@ -86,3 +86,20 @@ module Engines =
             engine "Simd float64" 1e-13 id id Simd.compile<float>
             single "Simd float32" 1e-5 Simd.compile<float32>
         ]
+
+    /// The values of expressions at each row.
+    let evaluate
+        (engine: EngineUnderTest)
+        (rows: int)
+        (given: (string * Given) list)
+        (tables: Map<string, Table>)
+        (outputs: Expr list)
+        : float[][] list =
+        let program = outputs |> List.mapi (fun k e -> $"y{k}", e) |> Program.ofOutputs
+
+        engine.Run RunOptions.Single program rows given tables
+        |> List.map (fun r ->
+            if r.Output.IsRow then
+                Array.chunkBySize (r.Values.Length / rows) r.Values
+            else
+                Array.create rows r.Values)
