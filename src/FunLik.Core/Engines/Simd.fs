@@ -239,6 +239,8 @@ module Simd =
             let f = single.Take()
             f.Prologue <- prologue
             f.Reducer <- reduce
+            f.First <- 0
+            f.Valid <- 1
             runAll sharedSteps f
             single.Give f
 
