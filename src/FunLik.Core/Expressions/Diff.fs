@@ -9,15 +9,16 @@ module Diff =
     let private refuse (message: string) (hint: string) : 'a =
         raise (FunLikException [ Error.make ErrorKind.Unsupported message |> Error.hint hint ])
 
-    /// The largest subexpressions of a body that read no column of a table; constants are left out.
-    let frontier (table: string) (body: Expr) : Expr list =
+    /// The largest subexpressions of a body that read no column of a table; constants are left out. Columns of sums inside of
+    /// the body are their own.
+    let rec frontier (table: string) (body: Expr) : Expr list =
         let outside (e: Expr) : bool = not (e.Tables.Contains table)
 
-        Expr.topological outside [ body ]
+        Expr.order (fun e -> if outside e then [] else below e) [ body ]
         |> List.filter (fun e -> outside e && not e.Node.IsConstant)
 
     /// What a node is computed from: its arguments, or what the body of a sum over a table captures.
-    let below (node: Expr) : Expr list =
+    and below (node: Expr) : Expr list =
         match node.Node with
         | Node.ReduceOver(table, body) -> frontier table body
         | _ -> Expr.children node
@@ -38,6 +39,13 @@ module Diff =
     /// A cotangent, and whether its zeros may be those of a branch that was not taken.
     [<Struct>]
     type private Cotangent = { Value: Expr; Masked: bool }
+
+    /// A factor that reads columns of a table would, inside of another sum over that table, read those of its rows.
+    let private refuseRebound (table: string) (factor: Expr) : unit =
+        if factor.Tables.Contains table then
+            refuse
+                $"the derivative of a sum over the table '{table}' inside of another one over it"
+                "give the inner sum a table of its own, with the same columns"
 
     /// Cotangents of targets out of those of outputs. A row's value that reads a shared one sends it a cotangent a row: they
     /// add up, in the body of a sum over a table only after that sum.
@@ -87,6 +95,7 @@ module Diff =
                         | _ -> ()
                 | Node.ReduceOver(table, body) ->
                     let captured = frontier table body |> List.filter reached.Contains
+                    refuseRebound table cotangent.Value
 
                     if captured |> List.exists _.Shape.IsMatrix then
                         refuse
@@ -170,6 +179,9 @@ module Diff =
                     let captured =
                         below node
                         |> List.choose (fun e -> tangentOf e |> Option.map (fun t -> e, t))
+
+                    for _, tangent in captured do
+                        refuseRebound table tangent
 
                     if not captured.IsEmpty then
                         known[node] <- Expr.reduceOver table (jvp [ body ] captured).Head

@@ -60,6 +60,25 @@ module Program =
 
         level
 
+    /// Replaces nodes. Inside of a sum over a table only what it captures is replaced: its columns are its own.
+    let rec private replace (replacement: Expr -> Expr option) (outputs: Expr list) : Expr list =
+        let replaced (node: Expr) : Expr option =
+            match replacement node, node.Node with
+            | None, Node.ReduceOver(table, body) ->
+                let captured = Diff.frontier table body
+                let made = Dictionary<Expr, Expr>(Expr.structural)
+                List.iter2 (fun e other -> made[e] <- other) captured (replace replacement captured)
+
+                let known (e: Expr) : Expr option =
+                    match made.TryGetValue e with
+                    | true, other -> Some other
+                    | _ -> None
+
+                Some(Expr.reduceOver table (replace known [ body ]).Head)
+            | other, _ -> other
+
+        Expr.substitute replaced outputs
+
     let rec private build (outputs: (string * Expr) list) : Program =
         let order = Expr.order Diff.below (outputs |> List.map snd)
         let level = levels order
@@ -100,7 +119,7 @@ module Program =
                     | _ -> None
 
             let summed =
-                Expr.substitute replaced bodies
+                replace replaced bodies
                 |> List.mapi (fun k body -> $"sum:{k}", Expr.sumRows body)
 
             let number = reductions.Count
