@@ -24,13 +24,9 @@ type Primitive =
 [<RequireQualifiedAccess>]
 module Primitive =
 
-    type private Times = Expr -> Expr -> Expr
-
-    let private times (masked: bool) : Times =
-        if masked then
-            fun a b -> Expr.apply Op.MaskedMul [ a; b ]
-        else
-            fun a b -> a * b
+    /// A product; below a select one in which a zero of the first factor stays zero.
+    let private times (masked: bool) (a: Expr) (b: Expr) : Expr =
+        if masked then Expr.apply Op.MaskedMul [ a; b ] else a * b
 
     /// Brings a value of a broadcast result back to the shape of one argument.
     let private towards (argument: Expr) (value: Expr) : Expr =
@@ -84,11 +80,11 @@ module Primitive =
                     | _ -> None
         }
 
-    /// An element-by-element function of two arguments and its partial derivatives.
+    /// An element-by-element function of two arguments and its partial derivatives, below a select or not.
     let private binary
         (op: Op)
         (f: float -> float -> float)
-        (partials: Times -> Expr -> Expr -> Expr -> (Expr -> Expr) option * (Expr -> Expr) option)
+        (partials: bool -> Expr -> Expr -> Expr -> (Expr -> Expr) option * (Expr -> Expr) option)
         : Primitive =
         {
             Op = op
@@ -102,7 +98,7 @@ module Primitive =
             Vjp =
                 fun masked arguments result y ->
                     let a, b = arguments[0], arguments[1]
-                    let byA, byB = partials (times masked) a b result
+                    let byA, byB = partials masked a b result
                     let y = ofShape result y
 
                     [
@@ -111,7 +107,7 @@ module Primitive =
                     ]
             Jvp =
                 fun arguments result tangents ->
-                    let byA, byB = partials (times false) arguments[0] arguments[1] result
+                    let byA, byB = partials false arguments[0] arguments[1] result
 
                     let term (d: (Expr -> Expr) option) (t: Expr option) : Expr option =
                         Option.map2 (fun d t -> d t) d t
@@ -241,20 +237,27 @@ module Primitive =
         | Op.Add -> binary op (+) (fun _ _ _ _ -> Some id, Some id)
         | Op.Sub -> binary op (-) (fun _ _ _ _ -> Some id, Some (~-))
         | Op.Mul ->
-            binary op (*) (fun times a b _ -> Some(fun t -> times t b), Some(fun t -> times t a))
+            binary op (*) (fun masked a b _ ->
+                Some(fun t -> times masked t b), Some(fun t -> times masked t a))
         | Op.MaskedMul ->
             let value (x: float) (y: float) : float = if x = 0.0 then 0.0 else x * y
 
-            binary op value (fun _ a b _ ->
-                let masked (x: Expr) (y: Expr) : Expr = Expr.apply Op.MaskedMul [ x; y ]
-                Some(fun t -> masked t b), Some(fun t -> masked a t))
+            binary op value (fun masked a b _ ->
+                // Below a select either factor may be the zero of a branch that was not taken.
+                let byA (t: Expr) : Expr =
+                    if masked then
+                        Expr.select b (times true t b) (Expr.scalar 0.0)
+                    else
+                        times true t b
+
+                Some byA, Some(times true a))
         | Op.Div ->
-            binary op (/) (fun times _ b r ->
-                Some(fun t -> times t (1.0 / b)), Some(fun t -> -(times t (r / b))))
+            binary op (/) (fun masked _ b r ->
+                Some(fun t -> times masked t (1.0 / b)), Some(fun t -> -(times masked t (r / b))))
         | Op.XLogY ->
-            binary op Special.xlogy (fun times x y _ ->
-                Some(fun t -> times t (log y)),
-                Some(fun t -> Expr.apply Op.MaskedMul [ x; times t (1.0 / y) ]))
+            binary op Special.xlogy (fun masked x y _ ->
+                Some(fun t -> times masked t (log y)),
+                Some(fun t -> times true x (times masked t (1.0 / y))))
         | Op.Less -> binary op (fun a b -> if a < b then 1.0 else 0.0) (fun _ _ _ _ -> None, None)
         | Op.Select ->
             let zero = Expr.scalar 0.0

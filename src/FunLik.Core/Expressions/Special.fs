@@ -31,15 +31,6 @@ module Special =
     /// The error function.
     let erf (x: float) : float = SpecialFunctions.Erf x
 
-    /// log Γ(x); +∞ at 0 and at the negative integers.
-    let logGamma (x: float) : float =
-        if Double.IsPositiveInfinity x then
-            x
-        elif x <= 0.0 && x = Math.Floor x then
-            Double.PositiveInfinity
-        else
-            SpecialFunctions.GammaLn x
-
     /// Bernoulli numbers B_2, B_4, ….
     let private bernoulli =
         [|
@@ -74,25 +65,95 @@ module Special =
 
         total
 
-    /// The derivative of order `order` of digamma (order 0), for x > 0; NaN elsewhere.
+    /// (-1)^k (ζ(k) - 1) / k for k = 2, 3, …: as many as matter at a distance of ½.
+    let private aroundTwo: float[] =
+        Array.init 28 (fun i ->
+            let k = i + 2
+            (if k % 2 = 0 then 1.0 else -1.0) * hurwitz k 2.0 / float k)
+
+    let private eulerGamma = 0.57721566490153286
+
+    let private isPole (x: float) : bool = x <= 0.0 && x = Math.Floor x
+
+    /// log Γ(2 + z) for |z| ≤ ½ (Abramowitz and Stegun 6.1.33), relatively exact around its zero.
+    let private logGammaNearTwo (z: float) : float =
+        let mutable sum = 0.0
+
+        for i in aroundTwo.Length - 1 .. -1 .. 0 do
+            sum <- sum * z + aroundTwo[i]
+
+        z * (1.0 - eulerGamma + z * sum)
+
+    /// Stirling's series for log Γ(x), x ≥ 8 (Abramowitz and Stegun 6.1.40).
+    let private logGammaLarge (x: float) : float =
+        let inverse = 1.0 / (x * x)
+        let mutable sum = 0.0
+
+        for k in bernoulli.Length - 1 .. -1 .. 0 do
+            sum <- sum * inverse + bernoulli[k] / float ((2 * k + 2) * (2 * k + 1))
+
+        (x - 0.5) * Math.Log x - x + 0.5 * Math.Log(2.0 * Math.PI) + sum / x
+
+    /// log Γ(x) for x > 0; +∞ at 0, at the negative integers and at both infinities; NaN elsewhere.
+    let logGamma (x: float) : float =
+        if isPole x || Double.IsInfinity x then
+            Double.PositiveInfinity
+        elif not (x > 0.0) then
+            nan
+        elif x >= 8.0 then
+            logGammaLarge x
+        elif x < 0.5 then
+            logGammaNearTwo x - Math.Log x - log1p x
+        elif x < 1.5 then
+            logGammaNearTwo (x - 1.0) - log1p (x - 1.0)
+        else
+            let mutable y = x
+            let mutable product = 1.0
+
+            while y > 2.5 do
+                y <- y - 1.0
+                product <- product * y
+
+            logGammaNearTwo (y - 2.0) + Math.Log product
+
+    let private digamma (x: float) : float =
+        let mutable y = x
+        let mutable shift = 0.0
+
+        while y < 8.0 do
+            shift <- shift + 1.0 / y
+            y <- y + 1.0
+
+        let inverse = 1.0 / (y * y)
+        let mutable sum = 0.0
+
+        for k in bernoulli.Length - 1 .. -1 .. 0 do
+            sum <- sum * inverse + bernoulli[k] / float (2 * k + 2)
+
+        Math.Log y - 0.5 / y - sum * inverse - shift
+
+    /// The derivative of order `order` of digamma (order 0) for x > 0, at 0 its limit from above; NaN elsewhere.
     let polygamma (order: int) (x: float) : float =
-        if not (x > 0.0) then
+        let sign = if order % 2 = 1 then 1.0 else -1.0
+
+        if x = 0.0 then
+            sign * infinity
+        elif not (x > 0.0) then
             nan
         elif Double.IsPositiveInfinity x then
             if order = 0 then x else 0.0
         elif order = 0 then
-            SpecialFunctions.DiGamma x
+            digamma x
         else
-            let sign = if order % 2 = 1 then 1.0 else -1.0
             sign * SpecialFunctions.Factorial order * hurwitz (order + 1) x
 
     /// x to an integer power, by squaring.
     let power (exponent: int) (x: float) : float =
-        let rec go (b: float) (n: int) (acc: float) : float =
-            if n = 0 then
+        let rec go (b: float) (n: int64) (acc: float) : float =
+            if n = 0L then
                 acc
             else
-                go (b * b) (n / 2) (if n % 2 = 1 then acc * b else acc)
+                go (b * b) (n / 2L) (if n % 2L = 1L then acc * b else acc)
 
-        let positive = go x (abs exponent) 1.0
+        let positive = go x (abs (int64 exponent)) 1.0
         if exponent < 0 then 1.0 / positive else positive
