@@ -169,8 +169,7 @@ module Simplify =
     let private algebra (op: Op) (arguments: Expr list) (shape: Shape) : Expr option =
         match op, arguments with
         | Op.Neg, [ Op1 Op.Neg a ] -> Some a
-        | Op.Neg, [ Op2 Op.Mul (Const c, x) ] when c.Length = 1 ->
-            ofShape shape (Expr.scalar -c[0] * x)
+        | Op.Neg, [ Op2 Op.Mul (Const c, x) ]
         | Op.Mul, [ Const c; Op1 Op.Neg x ] when c.Length = 1 ->
             ofShape shape (Expr.scalar -c[0] * x)
         | Op.Add, [ a; b ] when Expr.structural.Equals(a, b) -> Some(2.0 * a)
@@ -195,9 +194,6 @@ module Simplify =
             c.Length = 1 && d.Length = 1 && System.Double.IsNormal(c[0] * d[0])
             ->
             ofShape shape (Expr.scalar (c[0] * d[0]) * x)
-        | Op.Mul, [ Const c; Op1 Op.Neg x ]
-        | Op.Neg, [ Op2 Op.Mul (Const c, x) ] when c.Length = 1 ->
-            ofShape shape (Expr.scalar -c[0] * x)
         | Op.Mul, [ a; Op2 Op.Div (Uniform 1.0, b) ]
         | Op.Mul, [ Op2 Op.Div (Uniform 1.0, b); a ] -> ofShape shape (a / b)
         | Op.MaskedMul, [ Uniform 0.0; _ ] -> Some(Expr.full shape 0.0)
@@ -263,17 +259,22 @@ module Simplify =
             simplified (if below.IsEmpty then node else Expr.withChildren node below)
         | _ -> node
 
-    let private size (outputs: Expr list) : int =
-        Expr.topological (fun _ -> false) outputs |> List.length
+    let private operations (outputs: Expr list) : int =
+        Expr.topological (fun _ -> false) outputs
+        |> List.sumBy (fun e -> if (Expr.children e).IsEmpty then 0 else 1)
 
-    /// Simplifies outputs together; equal subexpressions become one. The result never has more nodes: where a rewrite would
-    /// double what is used elsewhere too, and nothing makes up for that, the outputs come back as they are.
+    /// Simplifies outputs together; equal subexpressions become one. The result never has more operations: where a rewrite
+    /// would double what is used elsewhere too, and nothing makes up for that, the outputs come back as they are.
     let run (outputs: Expr list) : Expr list =
         let rule (node: Expr) (arguments: Expr list) : Expr =
             simplified (Expr.withChildren node arguments)
 
         let smaller = Expr.rewrite rule outputs
-        if size smaller <= size outputs then smaller else outputs
+
+        if operations smaller <= operations outputs then
+            smaller
+        else
+            outputs
 
     /// Simplifies one expression.
     let one (expr: Expr) : Expr = (run [ expr ]).Head
