@@ -14,6 +14,8 @@ type internal Buffer<'T when 'T: unmanaged>(length: int) =
         let first = Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(array, 0)
         NativePtr.ofNativeInt<'T>((first + 63n) &&& ~~~63n)
 
+    /// The array itself: a binding that no member reads is no field, and the garbage collector would take the memory back.
+    member _.Memory: 'T[] = array
     /// The first number.
     member _.Start: nativeptr<'T> = start
     /// How many there are.
