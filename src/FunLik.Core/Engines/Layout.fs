@@ -345,10 +345,11 @@ module internal Layout =
                     Array.iter take members
                     tasks.Add(Work.Reduce(r, members))
                 | Item.Fused(size, members) ->
-                    let kept = members |> Array.map (fun i -> inMemory[i] || facts.IsMapped i)
+                    let kept = members |> Array.map (fun i -> inMemory[i])
 
+                    // Vectors find mapped elements in memory.
                     for i, keep in Array.zip members kept do
-                        if keep then
+                        if keep || facts.IsMapped i then
                             take i
 
                     tasks.Add(Work.Fused(size, members, kept))
