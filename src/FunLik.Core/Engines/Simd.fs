@@ -415,6 +415,8 @@ module Simd =
         let pointers = results |> Array.map _.Start
         member _.Prologue: nativeptr<'T> = prologue.Start
         member _.Results: nativeptr<'T>[] = pointers
+        /// What holds the results: a member must read it, or it is no field.
+        member _.Buffers: Buffer<'T>[] = results
         member _.Owners: Buffer<'T>[] = results
 
     /// The tables of a machine's reductions, and of those inside of them.
