@@ -195,3 +195,23 @@ module Validation =
     /// Succeeds with nothing to say if the condition holds, and fails with the error if not.
     let require (condition: bool) (error: Error) : Result<unit, Error list> =
         if condition then Ok() else Error.fail error
+
+/// Steps that may fail, one after the other: `result { let! a = first in return a }` ends at the first that does.
+[<Sealed>]
+type ResultBuilder internal () =
+    member _.Return(value: 'T) : Result<'T, Error list> = Ok value
+    member _.ReturnFrom(result: Result<'T, Error list>) : Result<'T, Error list> = result
+
+    member _.Bind
+        (result: Result<'A, Error list>, next: 'A -> Result<'B, Error list>)
+        : Result<'B, Error list> =
+        Result.bind next result
+
+    member _.Zero() : Result<unit, Error list> = Ok()
+
+/// Steps that may fail.
+[<AutoOpen>]
+module ResultBuilder =
+
+    /// Steps that may fail, one after the other; the errors are those of the first that does.
+    let result: ResultBuilder = ResultBuilder()

@@ -420,3 +420,28 @@ module Json =
             |> function
                 | [] -> Ok values
                 | errors -> Result.Error errors)
+
+    /// The value as it would be written.
+    let rec toValue (json: Json) : JsonValue =
+        match json.Element.ValueKind with
+        | JsonValueKind.Object ->
+            [
+                for p in json.Element.EnumerateObject() ->
+                    p.Name, toValue (below json p.Name p.Value)
+            ]
+            |> JsonValue.Object
+        | JsonValueKind.Array ->
+            let values = json.Element.EnumerateArray() |> Seq.mapi (itemOf json) |> List.ofSeq
+
+            if values |> List.forall (fun v -> v.Element.ValueKind = JsonValueKind.Number) then
+                values |> Seq.map _.Element.GetDouble() |> Array.ofSeq |> JsonValue.Numbers
+            else
+                values |> List.map toValue |> JsonValue.List
+        | JsonValueKind.String -> JsonValue.Text(json.Element.GetString())
+        | JsonValueKind.Number ->
+            match json.Element.TryGetInt64() with
+            | true, whole -> JsonValue.Int whole
+            | _ -> JsonValue.Number(json.Element.GetDouble())
+        | JsonValueKind.True -> JsonValue.Bool true
+        | JsonValueKind.False -> JsonValue.Bool false
+        | _ -> JsonValue.Null

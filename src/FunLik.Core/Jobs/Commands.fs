@@ -40,9 +40,9 @@ module Commands =
                     |> Evaluation.run context request.Gradient points
                     |> Evaluation.report))
         | Verb.Inspect source -> read source |> Result.map (Inspection.report context source.File)
+        | Verb.Run job -> Job.load job |> Result.bind (Pipeline.run context)
         | Verb.Fit _
-        | Verb.Scan _
-        | Verb.Run _ -> Error.make ErrorKind.Unsupported "the verb is not there yet" |> Error.fail
+        | Verb.Scan _ -> Error.make ErrorKind.Unsupported "the verb is not there yet" |> Error.fail
 
     let private textOutput (lines: string list) (stream: Stream) : unit =
         use writer =

@@ -33,6 +33,8 @@ type VerbContext =
         Options: RunOptions
         /// Is told how far the work is, once a step.
         Progress: Progress -> unit
+        /// The time now, for logs; no result depends on it.
+        Clock: unit -> System.DateTimeOffset
     }
 
 /// Reports and errors in the form that machines read.

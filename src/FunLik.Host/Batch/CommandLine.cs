@@ -15,7 +15,8 @@ internal static class CommandLine
 
         var context = new VerbContext(
             new RunOptions(Environment.ProcessorCount, signals.Token),
-            FuncConvert.FromAction<Progress>(display.Show));
+            FuncConvert.FromAction<Progress>(display.Show),
+            FuncConvert.FromFunc(() => DateTimeOffset.Now));
 
         try
         {
