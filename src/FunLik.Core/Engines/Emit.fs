@@ -229,41 +229,17 @@ module internal Emit =
                         Lanes.axpy (lanes, values[k], p, q)
 
     /// A shared matrix, as it is or transposed, times a shared vector.
-    let private sharedProduct<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
-        (matrix: Operand)
-        (transposed: bool)
-        (x: Operand)
-        (out: Operand)
-        : Step<'T> =
-        let rows, depth = out.Size, x.Size
-
+    let private sharedProduct (matrix: Operand) (transposed: bool) (x: Operand) (out: Operand) : Step<'T> =
         fun f ->
-            let m, v, target = f.At matrix, f.At x, f.At out
-
             if transposed then
-                (write target rows).Clear()
-
-                for k in 0 .. depth - 1 do
-                    TensorPrimitives.MultiplyAdd<'T>(
-                        read (NativePtr.add m (k * rows)) rows,
-                        NativePtr.get v k,
-                        read target rows,
-                        write target rows
-                    )
+                Gemv.transposed (f.At matrix, out.Size, x.Size, out.Size, f.At x, f.At out, false)
             else
-                for i in 0 .. rows - 1 do
-                    NativePtr.set
-                        target
-                        i
-                        (TensorPrimitives.Dot<'T>(
-                            read (NativePtr.add m (i * depth)) depth,
-                            read v depth
-                        ))
+                Gemv.rowMajor (f.At matrix, x.Size, out.Size, x.Size, f.At x, f.At out, false)
 
     let private rowProduct (packed: Operand) (x: Operand) (out: Operand) : Step<'T> =
         fun f ->
             if f.Lanes = 1 then
-                Lanes.product (f.At packed, out.Size, x.Size, f.At x, f.At out)
+                Gemv.packed (f.At packed, out.Size, x.Size, f.At x, 1, f.At out, 1, false)
             else
                 Gemm.multiplyPacked (
                     f.At packed,
@@ -380,58 +356,44 @@ module internal Emit =
                         addTo (NativePtr.add target place) (NativePtr.get source place)
 
     /// Adds the outer products of a tile's rows to a sum over rows.
-    let accumulateOuter<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
-        (a: Operand)
-        (b: Operand)
-        (offset: int)
-        : Step<'T> =
-        let pieces =
-            lazy (Gemm.packedLength<'T> a.Size 64, Gemm.packedColumnsLength<'T> 64 b.Size)
+    let accumulateOuter<'T when 'T: unmanaged> (a: Operand) (b: Operand) (offset: int) : Step<'T> =
+        let most = Frame.fullTile<'T>
 
-        let scratch =
-            Pool<Buffer<'T>>(fun () -> Buffer<'T>(fst pieces.Value + snd pieces.Value + 64))
+        let memory =
+            Pool<Buffer<'T>>(fun () ->
+                Buffer<'T>(
+                    Gemm.transposedScratchLength<'T> a.Size b.Size most
+                    + (Arena.Padded a.Size + Arena.Padded b.Size) * most
+                ))
 
-        let full (f: Frame<'T>) (o: Operand) (spare: nativeptr<'T>) : nativeptr<'T> =
-            if o.Space = Space.Row then
+        /// What is shared stands in all lanes.
+        let inLanes (f: Frame<'T>) (o: Operand) (spare: nativeptr<'T>) : nativeptr<'T> =
+            if o.Space = Space.Row && o.Stride = 1 then
                 f.At o
             else
-                Lanes.expand (o.Size, f.Lanes, f.At o, f.Access o, spare)
+                flatten f o.Size o spare
                 spare
 
-        let spares = Pool<Buffer<'T>>(fun () -> Buffer<'T>((a.Size + b.Size) * 64))
-
         fun f ->
-            let target = NativePtr.add f.Sums offset
-            let lanes = f.Lanes
-            let expanded = spares.Take()
-            let pa = full f a expanded.Start
-            let pb = full f b (NativePtr.add expanded.Start (a.Size * 64))
+            let work = memory.Take()
+            let spareB = NativePtr.add work.Start (Arena.Padded a.Size * most)
+            let scratch = NativePtr.add spareB (Arena.Padded b.Size * most)
 
-            if lanes = 1 then
-                for i in 0 .. a.Size - 1 do
-                    for j in 0 .. b.Size - 1 do
-                        let x: 'T = NativePtr.get pa i
-                        addTo (NativePtr.add target (i * b.Size + j)) (x * NativePtr.get pb j)
-            else
-                let work = scratch.Take()
-                let right = NativePtr.add work.Start (Layout.padded (fst pieces.Value))
-                Gemm.pack (pa, a.Size, f.Valid, lanes, 1, work.Start)
-                Gemm.packColumns (pb, f.Valid, b.Size, 1, lanes, right)
+            Gemm.multiplyTransposed (
+                inLanes f a work.Start,
+                a.Size,
+                f.Lanes,
+                inLanes f b spareB,
+                b.Size,
+                f.Lanes,
+                f.Valid,
+                NativePtr.add f.Sums offset,
+                b.Size,
+                true,
+                scratch
+            )
 
-                Gemm.multiplyPanels (
-                    work.Start,
-                    a.Size,
-                    f.Valid,
-                    right,
-                    b.Size,
-                    target,
-                    b.Size,
-                    true
-                )
-
-                scratch.Give work
-
-            spares.Give expanded
+            memory.Give work
 
     /// The step of one operation.
     let operation<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>

@@ -26,42 +26,6 @@ module Gemm =
     /// Columns of one packed panel of a right matrix: 32 for float32, 16 for float.
     let panelColumns<'T when 'T: unmanaged> () : int = GemmTile.stripColumns<'T>
 
-    // The transpose of a square of Vector256<'T>.Count rows.
-    let inline private transposeSquare (source: Strided<'T>) (target: Strided<'T>) =
-        if GemmTile.isDouble<'T>() then
-            let inline row i = Vector256.Load(source.At(i, 0)).AsDouble()
-
-            let inline put i (v: Vector256<float>) =
-                Vector256.Store(v.As<float, 'T>(), target.At(i, 0))
-
-            let r0, r1, r2, r3 = row 0, row 1, row 2, row 3
-            let s0, s1 = Avx.UnpackLow(r0, r1), Avx.UnpackHigh(r0, r1)
-            let s2, s3 = Avx.UnpackLow(r2, r3), Avx.UnpackHigh(r2, r3)
-            put 0 (Avx.Permute2x128(s0, s2, 0x20uy))
-            put 1 (Avx.Permute2x128(s1, s3, 0x20uy))
-            put 2 (Avx.Permute2x128(s0, s2, 0x31uy))
-            put 3 (Avx.Permute2x128(s1, s3, 0x31uy))
-        else
-            let inline row i = Vector256.Load(source.At(i, 0)).AsSingle()
-            let inline low i j = Avx.UnpackLow(row i, row j)
-            let inline high i j = Avx.UnpackHigh(row i, row j)
-            let inline shuffle (x: Vector256<float32>) y control = Avx.Shuffle(x, y, control)
-
-            let inline put i (x: Vector256<float32>) y =
-                Vector256.Store(Avx.Permute2x128(x, y, 0x20uy).As<float32, 'T>(), target.At(i, 0))
-
-                Vector256.Store(
-                    Avx.Permute2x128(x, y, 0x31uy).As<float32, 'T>(),
-                    target.At(i + 4, 0)
-                )
-
-            let l01, l23, l45, l67 = low 0 1, low 2 3, low 4 5, low 6 7
-            let h01, h23, h45, h67 = high 0 1, high 2 3, high 4 5, high 6 7
-            put 0 (shuffle l01 l23 0x44uy) (shuffle l45 l67 0x44uy)
-            put 1 (shuffle l01 l23 0xEEuy) (shuffle l45 l67 0xEEuy)
-            put 2 (shuffle h01 h23 0x44uy) (shuffle h45 h67 0x44uy)
-            put 3 (shuffle h01 h23 0xEEuy) (shuffle h45 h67 0xEEuy)
-
     [<Literal>]
     let private PackDepth = 8
 
@@ -94,7 +58,8 @@ module Gemm =
 
                     for blockK in 2 * line .. min (2 * line + 1) ((depth - 1) / v) do
                         let k = min (blockK * v) (depth - v)
-                        transposeSquare (byRow.From(i, k)) (target.From(k, i))
+                        let source, target = byRow.From(i, k), target.From(k, i)
+                        Transpose.square (source.First, source.Stride, target.First, target.Stride)
         elif rowStride = 1 && rows >= v then
             for k in 0 .. depth - 1 do
                 for blockI in 0 .. (rows - 1) / v do

@@ -428,47 +428,6 @@ module internal Lanes =
 
             i <- i + Vector512<'T>.Count
 
-    /// out = M x for one point, M in panels of 14 rows as `Gemm.pack` leaves it.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let product<'T when 'T: unmanaged>
-        (packed: nativeptr<'T>, rows: int, depth: int, x: nativeptr<'T>, out: nativeptr<'T>)
-        : unit =
-        let height = Gemm.PanelRows
-        let second = height - Vector512<'T>.Count
-        let mutable row = 0
-
-        while row < rows do
-            let mutable panel = NativePtr.add packed (row * depth)
-            let mutable s0 = Vector512<'T>.Zero
-            let mutable s1 = Vector512<'T>.Zero
-
-            for k in 0 .. depth - 1 do
-                let f = splat x k
-                s0 <- Vector512.Add(s0, Vector512.Multiply(f, load panel 0))
-
-                if second > 0 then
-                    s1 <- Vector512.Add(s1, Vector512.Multiply(f, load panel second))
-
-                panel <- NativePtr.add panel height
-
-            let here = min height (rows - row)
-            let target = NativePtr.add out row
-
-            if here = height && second > 0 then
-                store target 0 s0
-                store target second s1
-            else
-                for i in 0 .. here - 1 do
-                    NativePtr.set
-                        target
-                        i
-                        (if i < Vector512<'T>.Count then
-                             s0.GetElement i
-                         else
-                             s1.GetElement(i - second))
-
-            row <- row + height
-
     /// out = max over features of a.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let maximum<'T when 'T: unmanaged>

@@ -61,9 +61,9 @@ module Transpose =
     let inline private recast (p: nativeptr<'T>) : nativeptr<'U> =
         NativePtr.ofNativeInt<'U>(NativePtr.toNativeInt p)
 
-    /// Writes the transpose of a square of Vector256<'T>.Count rows.
+    /// Writes the transpose of a square of Vector256<'T>.Count rows; for machines with AVX.
     [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
-    let private square<'T when 'T: unmanaged>
+    let square<'T when 'T: unmanaged>
         (source: nativeptr<'T>, lds: int, target: nativeptr<'T>, ldt: int)
         : unit =
         if isDouble<'T>() then
