@@ -8,18 +8,7 @@ open FSharp.NativeInterop
 /// From tasks to steps.
 module internal Emit =
 
-    /// The features and lanes of a loop over `size` elements a row.
-    let inline private extent (f: Frame<'T>) (size: int) : struct (int * int) =
-        if f.Lanes = 1 then
-            struct (1, Layout.padded size)
-        else
-            struct (size, f.Lanes)
-
-    let inline private read (p: nativeptr<'T>) (count: int) : ReadOnlySpan<'T> =
-        ReadOnlySpan<'T>(NativePtr.toVoidPtr p, count)
-
-    let inline private write (p: nativeptr<'T>) (count: int) : Span<'T> =
-        Span<'T>(NativePtr.toVoidPtr p, count)
+    open Tile
 
     /// An operand of an operation with results of `size` elements: scalars repeat.
     let private within (size: int) (o: Operand) : Operand =
@@ -64,18 +53,6 @@ module internal Emit =
             for i in 0 .. out.Size * f.Lanes - 1 do
                 let x = Double.CreateTruncating<'T>(NativePtr.get source i)
                 NativePtr.set target i ('T.CreateTruncating<float>(apply x))
-
-    let private addTo<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
-        (p: nativeptr<'T>)
-        (x: 'T)
-        : unit =
-        let known: 'T = NativePtr.read p
-        NativePtr.write p (known + x)
-
-    /// An operand written out in full.
-    let private flatten (f: Frame<'T>) (size: int) (a: Operand) (target: nativeptr<'T>) : unit =
-        let struct (features, lanes) = extent f size
-        Lanes.expand (features, lanes, f.At a, f.Access a, target)
 
     let private logTo<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
         (f: Frame<'T>)
@@ -229,7 +206,12 @@ module internal Emit =
                         Lanes.axpy (lanes, values[k], p, q)
 
     /// A shared matrix, as it is or transposed, times a shared vector.
-    let private sharedProduct (matrix: Operand) (transposed: bool) (x: Operand) (out: Operand) : Step<'T> =
+    let private sharedProduct
+        (matrix: Operand)
+        (transposed: bool)
+        (x: Operand)
+        (out: Operand)
+        : Step<'T> =
         fun f ->
             if transposed then
                 Gemv.transposed (f.At matrix, out.Size, x.Size, out.Size, f.At x, f.At out, false)
@@ -296,104 +278,6 @@ module internal Emit =
                 Gemm.pack (f.At source, rows, depth, 1, rows, f.At target)
             else
                 Gemm.pack (f.At source, rows, depth, depth, 1, f.At target)
-
-    /// Rows of an input, transposed into the tile; rows that are missing repeat the last one.
-    let input (index: int) (out: Operand) : Step<'T> =
-        fun f ->
-            let n, lanes = out.Size, f.Lanes
-            let source = NativePtr.add f.Inputs[index] (f.First * n)
-            let target = f.At out
-
-            if lanes = 1 then
-                (read source n).CopyTo(write target n)
-            else
-                if n = 1 then
-                    (read source f.Valid).CopyTo(write target f.Valid)
-                else
-                    Transpose.copy (source, f.Valid, n, n, target, lanes)
-
-                if f.Valid < lanes then
-                    for k in 0 .. n - 1 do
-                        let row = NativePtr.add target (k * lanes)
-
-                        (write (NativePtr.add row f.Valid) (lanes - f.Valid))
-                            .Fill(NativePtr.get row (f.Valid - 1))
-
-    /// A node's rows to `size` columns, from `column` on, of an output of `width` columns.
-    let store (index: int) (column: int) (width: int) (a: Operand) : Step<'T> =
-        fun f ->
-            let n, lanes = a.Size, f.Lanes
-            let target = NativePtr.add f.Outputs[index] (f.First * width + column)
-            let source = f.At a
-
-            if a.Space = Space.Row && lanes > 1 then
-                if n = 1 && width = 1 then
-                    (read source f.Valid).CopyTo(write target f.Valid)
-                elif n = 1 then
-                    for r in 0 .. f.Valid - 1 do
-                        NativePtr.set target (r * width) (NativePtr.get source r)
-                else
-                    Transpose.copy (source, n, f.Valid, lanes, target, width)
-            else
-                for r in 0 .. f.Valid - 1 do
-                    (read source n).CopyTo(write (NativePtr.add target (r * width)) n)
-
-    /// Adds a tile to a sum over rows: lane by lane where the tile is full.
-    let accumulate<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
-        (a: Operand)
-        (offset: int)
-        : Step<'T> =
-        fun f ->
-            let target = NativePtr.add f.Sums offset
-            let source, lanes = f.At a, f.Lanes
-
-            if lanes > 1 && f.Valid = lanes then
-                Lanes.add (a.Size * lanes, source, target)
-            else
-                for k in 0 .. a.Size - 1 do
-                    for r in 0 .. f.Valid - 1 do
-                        let place = k * lanes + r
-                        addTo (NativePtr.add target place) (NativePtr.get source place)
-
-    /// Adds the outer products of a tile's rows to a sum over rows.
-    let accumulateOuter<'T when 'T: unmanaged> (a: Operand) (b: Operand) (offset: int) : Step<'T> =
-        let most = Frame.fullTile<'T>
-
-        let memory =
-            Pool<Buffer<'T>>(fun () ->
-                Buffer<'T>(
-                    Gemm.transposedScratchLength<'T> a.Size b.Size most
-                    + (Arena.Padded a.Size + Arena.Padded b.Size) * most
-                ))
-
-        /// What is shared stands in all lanes.
-        let inLanes (f: Frame<'T>) (o: Operand) (spare: nativeptr<'T>) : nativeptr<'T> =
-            if o.Space = Space.Row && o.Stride = 1 then
-                f.At o
-            else
-                flatten f o.Size o spare
-                spare
-
-        fun f ->
-            let work = memory.Take()
-            let spareB = NativePtr.add work.Start (Arena.Padded a.Size * most)
-            let scratch = NativePtr.add spareB (Arena.Padded b.Size * most)
-
-            Gemm.multiplyTransposed (
-                inLanes f a work.Start,
-                a.Size,
-                f.Lanes,
-                inLanes f b spareB,
-                b.Size,
-                f.Lanes,
-                f.Valid,
-                NativePtr.add f.Sums offset,
-                b.Size,
-                true,
-                scratch
-            )
-
-            memory.Give work
 
     /// The step of one operation.
     let operation<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
