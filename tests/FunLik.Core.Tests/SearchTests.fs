@@ -327,27 +327,6 @@ let ``outside of the support the density is zero`` () =
     Assert.True(Double.IsFinite(at (Math.BitDecrement high)))
 
 [<Fact>]
-let ``the gradient is laid side by side, and not added up`` () =
-    let objective =
-        randomSearch 3 30 2 2 (Key.ofSeed 2)
-        |> Search.likelihood
-        |> Objective.ofLikelihood
-
-    match objective.Expression with
-    | None -> invalidOp "the search is an expression"
-    | Some(theta, y, _) ->
-        let program = Program.ofOutputs [ "y", y; "gradient", Diff.grad y theta ]
-
-        let wholeScatters =
-            program.Nodes
-            |> Array.filter (fun node ->
-                match node.Instruction with
-                | Instruction.Apply(Op.ScatterAdd(_, length), _) -> length = objective.Count
-                | _ -> false)
-
-        Assert.Empty wholeScatters
-
-[<Fact>]
 let ``mistakes in data are raised together`` () =
     let good = randomSearch 1 2 1 0 (Key.ofSeed 5)
 

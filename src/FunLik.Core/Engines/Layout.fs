@@ -347,9 +347,9 @@ module internal Layout =
                 | Item.Fused(size, members) ->
                     let kept = members |> Array.map (fun i -> inMemory[i])
 
-                    // Vectors find mapped elements in memory.
-                    for i, keep in Array.zip members kept do
-                        if keep || facts.IsMapped i then
+                    for i in members do
+                        // Single rows find mapped elements written out.
+                        if inMemory[i] || facts.IsMapped i then
                             take i
 
                     tasks.Add(Work.Fused(size, members, kept))

@@ -344,7 +344,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 il.Emit(OpCodes.Stloc, value)
                 values[i] <- value
 
-                if recipe.Kept[inside[i]] && not (facts.IsMapped i) then
+                if recipe.Kept[inside[i]] && not (isVector && facts.IsMapped i) then
                     il.Emit(OpCodes.Ldloc, value)
                     pushTarget recipe.Operands[i]
                     call "Store"
