@@ -20,8 +20,6 @@ type internal Buffer<'T when 'T: unmanaged>(length: int) =
     member _.Start: nativeptr<'T> = start
     /// How many there are.
     member _.Length: int = length
-    /// What a pointer does not keep alive; without a member that reads it, it would end with the constructor.
-    member _.Owner: 'T[] = array
 
 /// Computes sums over tables for a tile.
 [<AbstractClass>]

@@ -17,7 +17,6 @@ module Simd =
         member _.Results: nativeptr<'T>[] = pointers
         /// What holds the results: a member must read it, or it is no field.
         member _.Buffers: Buffer<'T>[] = results
-        member _.Owners: Buffer<'T>[] = results
 
     /// The tables of a machine's reductions, and of those inside of them.
     type private Tables<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
