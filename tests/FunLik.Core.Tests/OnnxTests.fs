@@ -168,15 +168,19 @@ let private readBack (model: OnnxModel) : Expr =
     | Ok(_, [ "y", e ]) -> e
     | other -> invalidOp $"{other}"
 
-let private run (model: OnnxModel) (rows: int) (x: float[]) (room: int) : float[] =
-    use session =
-        bytesOf model
-        |> OnnxRuntime.openBytes OnnxSessionOptions.defaults
-        |> Error.orRaise
+let private openModel (model: OnnxModel) : OnnxSession =
+    bytesOf model
+    |> OnnxRuntime.openBytes OnnxSessionOptions.defaults
+    |> Error.orRaise
 
+let private evaluate (session: OnnxSession) (rows: int) (x: float[]) (room: int) : float[] =
     let results: float[] = Array.zeroCreate room
     session.Evaluate(x, rows, results) |> Error.orRaise
     results
+
+let private run (model: OnnxModel) (rows: int) (x: float[]) (room: int) : float[] =
+    use session = openModel model
+    evaluate session rows x room
 
 let private doubles = OnnxOptions.defaults
 
@@ -186,19 +190,20 @@ let private singles =
 [<OnnxRuntimeFact>]
 let ``all primitives, composites and networks have their values in ONNX Runtime`` () =
     for name, a, b, e in all do
-        let inDouble, inSingle = write doubles e, write singles e
+        use inDouble = openModel (write doubles e)
+        use inSingle = openModel (write singles e)
 
         for rows in batches do
             let x = points 1 rows a b
             let wanted = reference rows x e
-            let found = run inDouble rows x wanted.Length
+            let found = evaluate inDouble rows x wanted.Length
             let error = worst 1e-3 wanted found
             Assert.True(error <= 1e-12, $"{name}, double, {rows} rows: {error}")
 
             // A kink or a step may lie between a number and its rounding.
             let x = x |> Array.map (float32 >> float)
             let wanted = reference rows x e
-            let found = run inSingle rows x wanted.Length
+            let found = evaluate inSingle rows x wanted.Length
             let error = worst 1.0 wanted found
             Assert.True(error <= 2e-5, $"{name}, float, {rows} rows: {error}")
 
@@ -364,10 +369,7 @@ let ``a search has its values and gradients in ONNX Runtime`` () =
     let struct (values, gradients) = objective.ValuesAndGradients(x, RunOptions.Single)
     Assert.Equal(-infinity, values[0])
 
-    use session =
-        bytesOf model
-        |> OnnxRuntime.openBytes OnnxSessionOptions.defaults
-        |> Error.orRaise
+    use session = openModel model
 
     match session.Run [ { Name = "theta"; Dims = [ rows; n ]; Data = OnnxData.Double x } ] with
     | Ok [ { Data = OnnxData.Double y; Dims = [ _; 1 ] }; { Data = OnnxData.Double g } ] ->

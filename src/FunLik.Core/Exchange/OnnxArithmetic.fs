@@ -70,7 +70,7 @@ module internal OnnxArithmetic =
             product (OnnxCall.argument 0 call) (transposed values rows columns) columns rows
 
     /// Sums over some axes behind the batch axis; `whole` is used where that is all of them.
-    let reduce (whole: Expr -> Expr) (partly: bool) (call: OnnxCall) : OnnxArray =
+    let private reduce (whole: Expr -> Expr) (partly: bool) (call: OnnxCall) : OnnxArray =
         let array = OnnxCall.argument 0 call
         let dims = OnnxArray.dims array
 
@@ -114,6 +114,16 @@ module internal OnnxArithmetic =
 
             Expr.scatterAdd targets (OnnxArray.size newDims) (OnnxArray.value array)
             |> OnnxArray.withValue array newDims
+
+    let reduceSum (call: OnnxCall) : OnnxArray = reduce Expr.sum true call
+
+    let reduceMean (call: OnnxCall) : OnnxArray =
+        let sums = reduceSum call
+        let size (array: OnnxArray) : int = OnnxArray.size (OnnxArray.dims array)
+        let count = size (OnnxCall.argument 0 call) / max 1 (size sums)
+        OnnxArray.map (fun values -> values.Head / float count) [ sums ]
+
+    let reduceLogSumExp (call: OnnxCall) : OnnxArray = reduce Expr.logSumExp false call
 
     let power (call: OnnxCall) : OnnxArray =
         match OnnxCall.argument 1 call with

@@ -48,10 +48,9 @@ module internal OnnxRead =
                 "Constant", constantNode
                 "Gemm", gemm
                 "MatMul", matMul
-                "ReduceSum", reduce Expr.sum true
-                "ReduceMean",
-                fun call -> reduce (fun x -> Expr.sum x / float (Shape.size x.Shape)) false call
-                "ReduceLogSumExp", reduce Expr.logSumExp false
+                "ReduceSum", reduceSum
+                "ReduceMean", reduceMean
+                "ReduceLogSumExp", reduceLogSumExp
                 "Gather", gather
                 "Slice", slice
                 "Concat", concat
