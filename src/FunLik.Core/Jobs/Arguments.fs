@@ -3,6 +3,7 @@ namespace FunLik
 open System
 open System.Globalization
 open Argu
+open FunLik.ArgumentForms
 
 /// Where a model comes from.
 type ModelSource =
@@ -268,12 +269,10 @@ module Arguments =
         : Result<Verb, Error list> =
         extract<ModelArgument> command false arguments
         |> Result.bind (fun model ->
-            extract<'T> command true model.UnrecognizedCliParams
-            |> Result.bind (fun own ->
-                Validation.map2
-                    (fun source asked -> verb (source, asked))
-                    (modelSource model)
-                    (request own)))
+            Validation.map2
+                (fun source asked -> verb (source, asked))
+                (modelSource model)
+                (extract<'T> command true model.UnrecognizedCliParams |> Result.bind request))
 
     let private optionsText<'T when 'T :> IArgParserTemplate> () : string =
         ArgumentParser
@@ -378,9 +377,9 @@ module Arguments =
             extract<CommonArgument> command false arguments
             |> Result.bind (fun common ->
                 Validation.map2
-                    (fun verb threads -> Command.Verb(verb, common.Contains Json, threads))
-                    (form.Read command common.UnrecognizedCliParams)
-                    (common.TryGetResult Threads |> optional (whole "--threads" 1)))
+                    (fun threads verb -> Command.Verb(verb, common.Contains Json, threads))
+                    (common.TryGetResult Threads |> optional (whole "--threads" 1))
+                    (form.Read command common.UnrecognizedCliParams))
             |> Result.mapError (fun errors -> { Errors = errors; Usage = usage form })
 
     let private unknown (message: string) : Result<Command, UsageError> =

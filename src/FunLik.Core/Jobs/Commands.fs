@@ -40,9 +40,15 @@ module Commands =
                     |> Evaluation.run context request.Gradient points
                     |> Evaluation.report))
         | Verb.Inspect source -> read source |> Result.map (Inspection.report context source.File)
+        | Verb.Fit(source, request) ->
+            read source
+            |> Result.map (fun model ->
+                Fitting.run context request model.Likelihood |> Fitting.report request)
+        | Verb.Scan(source, request) ->
+            read source
+            |> Result.map (fun model ->
+                Scanning.run context request model.Likelihood |> Scanning.report)
         | Verb.Run job -> Job.load job |> Result.bind (Pipeline.run context)
-        | Verb.Fit _
-        | Verb.Scan _ -> Error.make ErrorKind.Unsupported "the verb is not there yet" |> Error.fail
 
     let private textOutput (lines: string list) (stream: Stream) : unit =
         use writer =

@@ -82,6 +82,10 @@ module Inspection =
                         "vectorBits", JsonValue.Int(int64 vectorBits)
                         "threads", JsonValue.Int(int64 threads)
                         "quickJit", JsonValue.Bool(Tiering.quickJitIsOn ())
+                        "onnxRuntime",
+                        OnnxRuntime.locate ()
+                        |> Result.toOption
+                        |> JsonValue.ofOption JsonValue.Text
                     ]
             ]
 
@@ -136,6 +140,11 @@ module Inspection =
                         ]
                 ]
 
+    let private onnxRuntimeLine () : string =
+        match OnnxRuntime.locate () with
+        | Ok path -> $"ONNX Runtime: {path}"
+        | Result.Error errors -> errors |> List.map string |> String.concat "; "
+
     /// What the verb says of a model that came from this file.
     let report (context: VerbContext) (file: string) (loaded: LoadedModel) : Report =
         let model = loaded.Likelihood
@@ -160,6 +169,7 @@ module Inspection =
                 @ [
                     ""
                     $"engine {Engine.name}, vectors of {vectorBits} bits, {context.Options.Threads} threads"
+                    onnxRuntimeLine ()
                 ]
             Notes = []
         }

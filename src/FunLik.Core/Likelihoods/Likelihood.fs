@@ -386,6 +386,31 @@ module Likelihood =
         raiseAll (check changed)
         changed
 
+    /// One parameter of interest; all others are nuisances.
+    let withPoi (name: string) (model: Likelihood) : Likelihood =
+        if not (names model |> Array.contains name) then
+            raiseAll
+                [
+                    Error.make ErrorKind.Name $"there is no parameter '{name}'"
+                    |> Error.expected (names model |> String.concat ", ")
+                ]
+
+        let kind (p: ModelParameter) : ParameterKind =
+            if p.Name = name then
+                ParameterKind.Poi
+            else
+                ParameterKind.Nuisance
+
+        { model with
+            Blocks =
+                model.Blocks
+                |> List.map (fun block ->
+                    { block with
+                        Parameters =
+                            block.Parameters |> Array.map (fun p -> { p with Kind = kind p })
+                    })
+        }
+
     /// No priors.
     let withoutPriors (model: Likelihood) : Likelihood = { model with Priors = [] }
 

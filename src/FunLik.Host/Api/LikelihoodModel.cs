@@ -20,13 +20,17 @@ public delegate void LogDensityGradient(ReadOnlySpan<double> point, Span<double>
 /// </summary>
 public sealed class LikelihoodModel
 {
+    private readonly Likelihood? _likelihood;
     private readonly Objective _objective;
+    private readonly Lazy<Fitter> _fitter;
     private readonly RunOptions _options;
 
-    private LikelihoodModel(string name, Objective objective, int threads)
+    private LikelihoodModel(string name, Likelihood? likelihood, Objective objective, int threads)
     {
         Name = name;
+        _likelihood = likelihood;
         _objective = objective;
+        _fitter = new(() => FitterModule.ofObjective(objective));
         _options = new RunOptions(Guard.AtLeast(1, threads, "Threads"), CancellationToken.None);
         Parameters = [.. objective.Parameters.Select(Host.Interop.Parameters.ToInfo)];
     }
@@ -46,7 +50,7 @@ public sealed class LikelihoodModel
         ArgumentNullException.ThrowIfNull(path);
         options ??= new LoadOptions();
         var model = Errors.Translate(() => Errors.OrThrow(ModelFile.load(path, Sources.ToModelOptions(options))));
-        return new LikelihoodModel(model.Name, ObjectiveModule.ofLikelihood(model), options.Threads);
+        return new LikelihoodModel(model.Name, model, ObjectiveModule.ofLikelihood(model), options.Threads);
     }
 
     /// <summary>A model from a function of your own.</summary>
@@ -77,7 +81,7 @@ public sealed class LikelihoodModel
                 }));
 
         var value = FuncConvert.FromFunc<double[], double>(point => logDensity(point));
-        return new LikelihoodModel(name, ObjectiveModule.ofFunction(model, value, derivatives), 1);
+        return new LikelihoodModel(name, null, ObjectiveModule.ofFunction(model, value, derivatives), 1);
     }
 
     /// <summary>The log density at one point; -∞ where the density is zero.</summary>
@@ -118,6 +122,57 @@ public sealed class LikelihoodModel
         {
             Run(values.Length, first, results, derivatives);
         }
+    }
+
+    /// <summary>Finds the point of the largest density, priors included.</summary>
+    /// <param name="options">How to fit.</param>
+    /// <param name="progress">Is told how far the fit is.</param>
+    /// <param name="cancellation">Ends the fit early.</param>
+    /// <returns>The best point and how the fit ended; not converging is a status, never an exception.</returns>
+    /// <exception cref="LikelihoodException">Options that are not usable, or unknown names; all mistakes at once.</exception>
+    /// <exception cref="OperationCanceledException">The fit was cancelled.</exception>
+    public FitResult Fit(
+        FitOptions? options = null,
+        IProgress<FitProgress>? progress = null,
+        CancellationToken cancellation = default) =>
+        Errors.Translate(() =>
+        {
+            var core = Fits.ToCore(options ?? new FitOptions(), new RunOptions(_options.Threads, cancellation));
+            progress?.Report(new FitProgress("fitting", 0, 1));
+            var result = Fits.ToResult(FitterModule.fit(core, _fitter.Value));
+            progress?.Report(new FitProgress("fitting", 1, 1));
+            return result;
+        });
+
+    /// <summary>
+    /// Finds the largest density at each value of a parameter, relative to the largest anywhere. Priors of parameters of interest
+    /// are left out if they are not flat, and the notes say so.
+    /// </summary>
+    /// <param name="options">What to scan, and how.</param>
+    /// <param name="progress">Is told how far the scan is.</param>
+    /// <param name="cancellation">Ends the scan early.</param>
+    /// <exception cref="LikelihoodException">Options that are not usable, or unknown names; all mistakes at once.</exception>
+    /// <exception cref="OperationCanceledException">The scan was cancelled.</exception>
+    public ScanResult Scan(
+        ScanOptions options,
+        IProgress<FitProgress>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+
+        return Errors.Translate(() =>
+        {
+            var fit = Fits.ToCore(options.Fit, new RunOptions(_options.Threads, cancellation));
+            var core = new FunLik.ScanOptions(fit, options.Frozen);
+            progress?.Report(new FitProgress("scanning", 0, options.Values.Count));
+
+            var scan = _likelihood is { } likelihood
+                ? Profile.scanWith(core, options.Parameter, options.Values, likelihood)
+                : Profile.scanFitter(core, options.Parameter, options.Values, _fitter.Value);
+
+            progress?.Report(new FitProgress("scanning", options.Values.Count, options.Values.Count));
+            return Fits.ToResult(scan);
+        });
     }
 
     private unsafe void Run(int rows, double* points, double* values, double* gradients)

@@ -11,10 +11,18 @@ internal static class Guard
             ? value
             : throw Errors.Of(ErrorKind.Value, $"{name} is too small", Text(value), $"{least} or more");
 
-    internal static double Finite(double value, string name) =>
-        double.IsFinite(value)
+    internal static double Positive(double value, string name) =>
+        value > 0 && double.IsFinite(value)
             ? value
-            : throw Errors.Of(ErrorKind.Value, $"{name} is not a finite number", Text(value), "a finite number");
+            : throw Errors.Of(ErrorKind.Value, $"{name} is not usable", Text(value), "a finite number above 0");
+
+    internal static void Ordered(double from, double to)
+    {
+        if (!(double.IsFinite(from) && double.IsFinite(to) && from < to))
+        {
+            throw Errors.Of(ErrorKind.Value, "the ends", $"{Text(from)} and {Text(to)}", "finite numbers in rising order");
+        }
+    }
 
     internal static void Length(string name, long found, long expected)
     {

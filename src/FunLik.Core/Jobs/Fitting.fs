@@ -1,0 +1,142 @@
+namespace FunLik
+
+/// `funlik fit`.
+[<RequireQualifiedAccess>]
+module Fitting =
+
+    /// The name of a status in JSON.
+    let statusName (status: FitStatus) : string =
+        match status with
+        | FitStatus.Converged -> "converged"
+        | FitStatus.MaxIterations -> "maxIterations"
+        | FitStatus.NoProgress -> "noProgress"
+        | FitStatus.NotFinite -> "notFinite"
+        | FitStatus.Unbounded -> "unbounded"
+
+    /// What a status means, for people.
+    let statusText (status: FitStatus) : string =
+        match status with
+        | FitStatus.Converged -> "converged"
+        | FitStatus.MaxIterations -> "not converged: the limit on evaluations came first"
+        | FitStatus.NoProgress -> "not converged: no step goes further down"
+        | FitStatus.NotFinite -> "not converged: no start has a density"
+        | FitStatus.Unbounded -> "not converged: the density has no upper bound"
+
+    /// Fits a model as it was asked.
+    let run (context: VerbContext) (request: FitRequest) (model: Likelihood) : Fit =
+        let options =
+            { FitOptions.Default with
+                Starts = request.Starts
+                Fixed = request.Fix
+                Covariance = true
+                Run = context.Options
+            }
+
+        let withPoi =
+            match request.Poi with
+            | Some name -> Likelihood.withPoi name model
+            | None -> model
+
+        context.Progress { Stage = "fitting"; Done = 0L; Total = 0L }
+        Fit.withOptions options withPoi
+
+    /// The standard deviation of each parameter from the covariance; None for what is not free to move.
+    let private sigmas (fit: Fit) : float option[] =
+        fit.Names
+        |> Array.mapi (fun i _ ->
+            fit.Covariance
+            |> Option.map (fun covariance -> sqrt (covariance[i][i]))
+            |> Option.filter (fun sigma -> sigma > 0.0))
+
+    /// A fit as JSON.
+    let json (fit: Fit) : JsonValue =
+        JsonValue.Object
+            [
+                "status", JsonValue.Text(statusName fit.Status)
+                "twiceNll", JsonValue.Number fit.TwiceNll
+                "parameters",
+                JsonValue.Object
+                    [ for name, value in fit.Parameters -> name, JsonValue.Number value ]
+                "sigma",
+                JsonValue.Object
+                    [
+                        for name, sigma in Array.zip fit.Names (sigmas fit) ->
+                            name, JsonValue.ofOption JsonValue.Number sigma
+                    ]
+                "gradientNorm", JsonValue.Number fit.GradientNorm
+                "edm", JsonValue.Number fit.Edm
+                "iterations", JsonValue.Int(int64 fit.Iterations)
+                "evaluations", JsonValue.Int(int64 fit.Evaluations)
+                "activeBounds", JsonValue.ofTexts fit.ActiveBounds
+                "kinks", JsonValue.ofTexts fit.Kinks
+                "minima",
+                JsonValue.List
+                    [
+                        for minimum in fit.Minima ->
+                            JsonValue.Object
+                                [
+                                    "twiceNll", JsonValue.Number minimum.TwiceNll
+                                    "starts", JsonValue.Int(int64 minimum.Starts)
+                                ]
+                    ]
+            ]
+
+    let private parameterLines (fixings: (string * float) list) (fit: Fit) : string list =
+        let isFixed (name: string) : bool = fixings |> List.exists (fun (other, _) -> other = name)
+
+        let remark (name: string) : string =
+            if isFixed name then "fixed"
+            elif List.contains name fit.ActiveBounds then "at its bound"
+            elif List.contains name fit.Kinks then "in a kink"
+            else ""
+
+        TextTable.lines
+            [
+                TextTable.words "parameter"
+                TextTable.numbers "value"
+                TextTable.numbers "sigma"
+                TextTable.words ""
+            ]
+            [
+                for (name, value), sigma in Array.zip fit.Parameters (sigmas fit) ->
+                    [
+                        name
+                        TextTable.fixedPoint 8 value
+                        sigma |> Option.map (TextTable.fixedPoint 4) |> Option.defaultValue ""
+                        remark name
+                    ]
+            ]
+
+    let private minimumLines (fit: Fit) : string list =
+        if fit.Minima.Length < 2 then
+            []
+        else
+            ""
+            :: TextTable.lines
+                [ TextTable.numbers "minimum: twiceNll"; TextTable.numbers "starts" ]
+                [
+                    for minimum in fit.Minima ->
+                        [ TextTable.fixedPoint 8 minimum.TwiceNll; string minimum.Starts ]
+                ]
+
+    /// What the verb says.
+    let report (request: FitRequest) (fit: Fit) : Report =
+        {
+            Converged = fit.Status.IsConverged
+            Json = json fit
+            Text =
+                [
+                    statusText fit.Status
+                    $"twiceNll {TextTable.fixedPoint 8 fit.TwiceNll} (-2 log density, all constants kept)"
+                    ""
+                ]
+                @ parameterLines request.Fix fit
+                @ minimumLines fit
+                @ [
+                    ""
+                    $"gradient norm {TextTable.significant 3 fit.GradientNorm}, "
+                    + $"EDM {TextTable.significant 3 fit.Edm}, "
+                    + $"{TextTable.count (int64 fit.Evaluations)} evaluations"
+                ]
+            Notes = []
+        }

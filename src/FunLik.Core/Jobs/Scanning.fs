@@ -1,0 +1,85 @@
+namespace FunLik
+
+/// `funlik scan`.
+[<RequireQualifiedAccess>]
+module Scanning =
+
+    /// Evenly spaced values, both ends among them.
+    let values (request: ScanRequest) : float[] =
+        if request.Count = 1 then
+            [| request.From |]
+        else
+            let last = request.Count - 1
+
+            Array.init request.Count (fun i ->
+                if i = last then
+                    request.To
+                else
+                    request.From + (request.To - request.From) * float i / float last)
+
+    /// Scans a model as it was asked.
+    let run (context: VerbContext) (request: ScanRequest) (model: Likelihood) : Scan =
+        let options =
+            {
+                Fit = { FitOptions.Default with Run = context.Options }
+                Frozen = request.Frozen
+            }
+
+        context.Progress { Stage = "scanning"; Done = 0L; Total = 0L }
+        Profile.scanWith options request.Parameter (values request) model
+
+    /// A scan as JSON.
+    let json (scan: Scan) : JsonValue =
+        JsonValue.Object
+            [
+                "parameter", JsonValue.Text scan.Parameter
+                "x", JsonValue.Numbers scan.X
+                "twiceDeltaNll", JsonValue.Numbers scan.TwiceDeltaNll
+                "status", scan.Status |> Array.map Fitting.statusName |> JsonValue.ofTexts
+                "minimum", Fitting.json scan.Minimum
+                "frozen", JsonValue.Bool scan.Frozen
+                "evaluations", JsonValue.Int(int64 scan.Evaluations)
+                "notes", JsonValue.ofTexts scan.Notes
+            ]
+
+    /// What the verb says.
+    let report (scan: Scan) : Report =
+        let best =
+            scan.Minimum.Parameters
+            |> Array.find (fun (name, _) -> name = scan.Parameter)
+            |> snd
+
+        let relativeTo =
+            if scan.Frozen then
+                "the line's own minimum, the other pois at their nominal values"
+            else
+                "the global minimum"
+
+        {
+            Converged = scan.Minimum.Status.IsConverged && scan.Status |> Array.forall _.IsConverged
+            Json = json scan
+            Text =
+                TextTable.lines
+                    [
+                        TextTable.numbers scan.Parameter
+                        TextTable.numbers "twiceDeltaNll"
+                        TextTable.words "status"
+                    ]
+                    (List.zip3
+                        (List.ofArray scan.X)
+                        (List.ofArray scan.TwiceDeltaNll)
+                        (List.ofArray scan.Status)
+                     |> List.map (fun (x, t, status) ->
+                         [
+                             TextTable.significant 8 x
+                             TextTable.fixedPoint 8 t
+                             Fitting.statusName status
+                         ]))
+                @ [
+                    ""
+                    $"relative to {relativeTo}: twiceNll {TextTable.fixedPoint 8 scan.Minimum.TwiceNll} "
+                    + $"at {scan.Parameter} = {TextTable.fixedPoint 8 best}, "
+                    + Fitting.statusText scan.Minimum.Status
+                ]
+            Notes = scan.Notes
+        }

@@ -1,0 +1,70 @@
+namespace FunLik.Api;
+
+/// <summary>How a fit ended.</summary>
+public enum FitStatus
+{
+    /// <summary>At a minimum of -2 log density.</summary>
+    Converged,
+
+    /// <summary>The limit on evaluations came first.</summary>
+    MaxIterations,
+
+    /// <summary>No step goes further down, and the gradient is not small.</summary>
+    NoProgress,
+
+    /// <summary>No start has a density.</summary>
+    NotFinite,
+
+    /// <summary>The density has no upper bound.</summary>
+    Unbounded,
+}
+
+/// <summary>A minimum that some of the starts of a fit reached.</summary>
+/// <param name="TwiceNll">-2 log density there.</param>
+/// <param name="Starts">How many starts ended there.</param>
+/// <param name="Point">The point, in the order of the parameters.</param>
+public sealed record LocalMinimum(double TwiceNll, int Starts, IReadOnlyList<double> Point);
+
+/// <summary>The point of the largest density. A fit that did not converge is a result too: its status says so.</summary>
+public sealed record FitResult
+{
+    /// <summary>How the fit ended.</summary>
+    public required FitStatus Status { get; init; }
+
+    /// <summary>-2 log density at the best point; ∞ where no start has a density.</summary>
+    public required double TwiceNll { get; init; }
+
+    /// <summary>The names of the parameters.</summary>
+    public required IReadOnlyList<string> Names { get; init; }
+
+    /// <summary>The best point, in the order of the names.</summary>
+    public required IReadOnlyList<double> Point { get; init; }
+
+    /// <summary>The largest component of the gradient of -2 log density, over what is free to move.</summary>
+    public required double GradientNorm { get; init; }
+
+    /// <summary>The estimated distance to the minimum of -2 log density.</summary>
+    public required double Edm { get; init; }
+
+    /// <summary>Evaluations of value and gradient together, of all starts.</summary>
+    public required int Evaluations { get; init; }
+
+    /// <summary>The parameters at a bound that they press against.</summary>
+    public required IReadOnlyList<string> ActiveBounds { get; init; }
+
+    /// <summary>The different minima, the lowest first.</summary>
+    public required IReadOnlyList<LocalMinimum> Minima { get; init; }
+
+    /// <summary>
+    /// The inverse Hessian of -log density at the best point, one row a parameter, with zeros for what is fixed, at a bound or in a
+    /// kink; null if it was not asked for or is not positive.
+    /// </summary>
+    public IReadOnlyList<IReadOnlyList<double>>? Covariance { get; init; }
+
+    /// <summary>The fitted value of a parameter.</summary>
+    /// <param name="name">The parameter's name.</param>
+    /// <exception cref="KeyNotFoundException">There is no such parameter.</exception>
+    public double this[string name] =>
+        Enumerable.Range(0, Names.Count).Where(i => Names[i] == name).Select(i => (double?)Point[i]).FirstOrDefault()
+        ?? throw new KeyNotFoundException($"There is no parameter '{name}'.");
+}

@@ -1,0 +1,148 @@
+using System.Text.Json;
+using Microsoft.FSharp.Core;
+using Xunit;
+
+namespace FunLik.Host.Tests;
+
+/// <summary>Bad input of all sorts: exit code 2, one error object, the file and the place, nothing else.</summary>
+public class SpoiledInputTests(Workplace workplace) : IClassFixture<Workplace>
+{
+    private const string Model = "--model MODEL";
+    private const string Points = "--points POINTS";
+    private const string Scan = $"scan {Model} --parameter mu --from 0 --to 2 --count 5";
+
+    /// <summary>
+    /// The arguments (MODEL, POINTS and FILE stand for files), the content of FILE or null, the error's kind, and words that the
+    /// error's fields contain.
+    /// </summary>
+    public static TheoryData<string, string?, string, string> Cases => new()
+    {
+        { "", null, "usage", "no verb" },
+        { "evaluate", null, "usage", "evaluate" },
+        { "--model MODEL eval", null, "usage", "before options" },
+        { "eval", null, "usage", "--model" },
+        { $"eval {Model}", null, "usage", "--points" },
+        { $"eval {Points}", null, "usage", "--model" },
+        { $"eval {Model} --points", null, "usage", "--points" },
+        { "eval --model --points POINTS", null, "usage", "--model" },
+        { $"eval {Model} {Points} --speed 3", null, "usage", "--speed" },
+        { $"eval {Model} {Points} stray", null, "usage", "stray" },
+        { $"eval {Model} {Model} {Points}", null, "usage", "more than once" },
+        { $"eval {Model} {Points} --threads 0", null, "usage", "--threads" },
+        { $"eval {Model} {Points} --threads many", null, "usage", "many" },
+        { $"eval --model FILE {Points}", null, "file-missing", "FILE" },
+        { $"eval {Model} --points FILE", null, "file-missing", "FILE" },
+        { $"eval --model FOLDER {Points}", null, "file-unreadable", "FOLDER" },
+        { $"eval {Model} --points FOLDER", null, "file-unreadable", "FOLDER" },
+        { $"eval --model FILE {Points}", "", "syntax", "FILE" },
+        { $"eval --model FILE {Points}", """{"kind": "counting", "channels": [{"na""", "syntax", "line 1" },
+        { $"eval --model FILE {Points}", """{"kind": "zoo"}""", "schema", "$.kind" },
+        { $"eval --model FILE {Points}", """{"kind": "counting"}""", "schema", "channels" },
+        { $"eval --model FILE {Points}", "[1, 2]", "schema", "FILE" },
+        {
+            $"eval --model FILE {Points}",
+            """{"kind": "counting", "channels": [{"name": "a", "observed": [1, 2], "signal": [1], "background": [1, 2]}]}""",
+            "shape",
+            "$.channels[0].signal"
+        },
+        {
+            $"eval --model FILE {Points}",
+            """{"kind": "counting", "channels": [{"name": "a", "observed": [-1], "signal": [1], "background": [1]}]}""",
+            "value",
+            "$.channels[0].observed[0]"
+        },
+        { $"eval {Model} --points FILE", """{"points": [[1, NaN]]}""", "syntax", "NaN" },
+        { $"eval {Model} --points FILE", """{"points": [[1, null]]}""", "schema", "$.points[0][1]" },
+        { $"eval {Model} --points FILE", """{"points": [[1, 1e999]]}""", "value", "$.points[0][1]" },
+        { $"eval {Model} --points FILE", """{"points": [[1, 2], [1, 2, 3]]}""", "shape", "$.points[1]" },
+        { $"eval {Model} --points FILE", """{"points": []}""", "shape", "no points" },
+        { $"eval {Model} --points FILE", """{"points": [[1, 2], [1, """, "syntax", "FILE" },
+        { $"eval {Model} --points FILE", """{"parameters": ["mu", "nu"], "points": [[1, 2]]}""", "name", "nu" },
+        { $"eval {Model} --points FILE", """{"parameters": ["mu", "mu"], "points": [[1, 2]]}""", "name", "twice" },
+        { $"eval {Model} --points FILE", """{"point": [1, 2]}""", "schema", "points" },
+        { $"eval {Model} {Points} --patch FILE", "[]", "unsupported", "patch" },
+        { $"eval {Model} {Points} --interpolation normsys", null, "usage", "KIND=CODE" },
+        { $"fit {Model} --fix", null, "usage", "--fix" },
+        { $"fit {Model} --fix mu", null, "usage", "NAME=VALUE" },
+        { $"fit {Model} --fix mu=wide", null, "usage", "wide" },
+        { $"fit {Model} --fix mu=NaN", null, "usage", "finite" },
+        { $"fit {Model} --fix mu=1 --fix mu=2", null, "usage", "2 times" },
+        { $"fit {Model} --fix nu=1", null, "name", "nu" },
+        { $"fit {Model} --poi nu", null, "name", "nu" },
+        { $"fit {Model} --starts 0", null, "usage", "--starts" },
+        { $"fit {Model} --starts -3", null, "usage", "-3" },
+        { $"fit {Model} --starts 1.5", null, "usage", "1.5" },
+        { $"scan {Model}", null, "usage", "--parameter" },
+        { Scan.Replace("mu", "nu"), null, "name", "nu" },
+        { Scan.Replace("--count 5", "--count 0"), null, "usage", "--count" },
+        { Scan.Replace("--count 5", "--count 1e3"), null, "usage", "1e3" },
+        { Scan.Replace("--from 0", "--from 3"), null, "usage", "--to" },
+        { Scan.Replace("--from 0", "--from 1,5"), null, "usage", "1,5" },
+        { Scan.Replace("--to 2", "--to inf"), null, "usage", "finite" },
+        { Scan + " --from 1", null, "usage", "more than once" },
+        { "inspect", null, "usage", "--model" },
+        { "inspect --model FILE", "\u0000\u0001", "syntax", "FILE" },
+        { "run", null, "usage", "JOB.json" },
+        { "run FILE", null, "file-missing", "FILE" },
+        { "run FILE", "{", "syntax", "FILE" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Cases))]
+    public async Task Bad_input_is_one_error_with_its_place(string arguments, string? content, string kind, string words)
+    {
+        var name = $"bad-{Guid.NewGuid():N}.json";
+        var file = content is null ? workplace.At(name) : workplace.Write(name, content);
+
+        string InPlace(string text) =>
+            text.Replace("MODEL", workplace.Model).Replace("POINTS", workplace.Points).Replace("FILE", file)
+                .Replace("FOLDER", workplace.Folder);
+
+        var line = arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries).Select(InPlace).ToArray();
+
+        var machine = await Cli.Run([.. line, "--json"]);
+        Assert.Equal(2, machine.ExitCode);
+        Assert.Empty(machine.Error);
+        var error = machine.Json().GetProperty("error");
+        Assert.Equal(kind, error.GetProperty("kind").GetString());
+        Assert.Contains(InPlace(words), machine.Json().EnumerateObject().SelectMany(Texts).Aggregate("", (all, text) => $"{all} {text}"));
+
+        Assert.All(
+            ["kind", "message", "file", "path", "found", "expected"],
+            field => Assert.True(error.TryGetProperty(field, out _), field));
+
+        var context = new VerbContext(
+            RunOptions.Single,
+            FuncConvert.FromAction<Progress>(_ => { }),
+            FuncConvert.FromFunc(() => DateTimeOffset.UnixEpoch));
+        var person = Commands.run(context, line);
+        Assert.Equal(2, person.ExitCode);
+        using var output = new MemoryStream();
+        person.Output.Invoke(output);
+        Assert.Equal(0, output.Length);
+        Assert.StartsWith("error: ", person.Messages[0]);
+        Assert.Contains(InPlace(words), string.Join('\n', person.Messages));
+        Assert.DoesNotContain("Exception", string.Join('\n', person.Messages));
+    }
+
+    [Fact]
+    public async Task Without_json_errors_are_lines_on_standard_error()
+    {
+        var result = await Cli.Run("fit", "--model", workplace.Model, "--starts", "none", "--fix", "mu");
+        Assert.Equal(2, result.ExitCode);
+        Assert.Empty(result.Output);
+        Assert.Equal(2, result.Error.Split('\n').Count(line => line.StartsWith("error: --")));
+        Assert.Contains("usage: funlik fit --model FILE", result.Error);
+    }
+
+    private static IEnumerable<string> Texts(JsonProperty property) => Texts(property.Value);
+
+    private static IEnumerable<string> Texts(JsonElement value) =>
+        value.ValueKind switch
+        {
+            JsonValueKind.Object => value.EnumerateObject().SelectMany(Texts),
+            JsonValueKind.Array => value.EnumerateArray().SelectMany(Texts),
+            JsonValueKind.String => [value.GetString()!],
+            _ => [],
+        };
+}
