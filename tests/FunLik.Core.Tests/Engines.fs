@@ -28,13 +28,13 @@ type EngineUnderTest =
         Tolerance: float
         /// The nearest number that the engine's inputs hold.
         Round: float -> float
-        /// Runs a program on some rows.
-        Run:
-            RunOptions
-                -> Program
-                -> int
+        /// Compiles a program and binds what it is given; then runs it on so many of the rows that are given.
+        Prepare:
+            Program
                 -> (string * Given) list
                 -> Map<string, Table>
+                -> RunOptions
+                -> int
                 -> Returned list
     }
 
@@ -49,7 +49,7 @@ module Engines =
         (out: 'T -> float)
         (compile: (string -> Binding) -> Program -> Kernel<'T>)
         : EngineUnderTest =
-        let run options program rows (given: (string * Given) list) tables =
+        let prepare program (given: (string * Given) list) tables =
             let known = Map.ofList given
 
             let binding (name: string) =
@@ -58,22 +58,29 @@ module Engines =
                 | Given.Shared _ -> Binding.Shared
                 | Given.Constant values -> Binding.Constant values
 
-            let values (name: string, _: Shape) = known[name].Values |> Array.map into
+            let values (name: string) = known[name].Values |> Array.map into
             let kernel = compile binding program
 
             let shared =
-                kernel.SharedInputs |> Array.map (fun i -> fst i, values i) |> Map.ofArray
+                kernel.SharedInputs
+                |> Array.map (fun (name, _) -> name, values name)
+                |> Map.ofArray
 
             let session = kernel.Bind(shared, tables)
-            let results = session.Evaluate(rows, session.RowInputs |> Array.map values, options)
 
-            Array.map2
-                (fun output (r: 'T[]) -> { Output = output; Values = Array.map out r })
-                session.Outputs
-                results
-            |> List.ofArray
+            let inputs =
+                session.RowInputs |> Array.map (fun (name, shape) -> shape, values name)
 
-        { Name = name; Tolerance = tolerance; Round = into >> out; Run = run }
+            fun options rows ->
+                let first (shape: Shape, all: 'T[]) = Array.truncate (rows * Shape.size shape) all
+
+                session.Evaluate(rows, Array.map first inputs, options)
+                |> Array.map2
+                    (fun output r -> { Output = output; Values = Array.map out r })
+                    session.Outputs
+                |> List.ofArray
+
+        { Name = name; Tolerance = tolerance; Round = into >> out; Prepare = prepare }
 
     let private single name tolerance compile = engine name tolerance float32 float compile
 
@@ -87,19 +94,24 @@ module Engines =
             single "Simd float32" 1e-5 Simd.compile<float32>
         ]
 
-    /// The values of expressions at each row.
-    let evaluate
+    /// The values of expressions at each row, for the first rows of those given.
+    let prepared
         (engine: EngineUnderTest)
-        (rows: int)
         (given: (string * Given) list)
         (tables: Map<string, Table>)
         (outputs: Expr list)
-        : float[][] list =
+        : int -> float[][] list =
         let program = outputs |> List.mapi (fun k e -> $"y{k}", e) |> Program.ofOutputs
+        let run = engine.Prepare program given tables RunOptions.Single
 
-        engine.Run RunOptions.Single program rows given tables
-        |> List.map (fun r ->
-            if r.Output.IsRow then
-                Array.chunkBySize (r.Values.Length / rows) r.Values
-            else
-                Array.create rows r.Values)
+        fun rows ->
+            run rows
+            |> List.map (fun r ->
+                if r.Output.IsRow then
+                    Array.chunkBySize (r.Values.Length / rows) r.Values
+                else
+                    Array.create rows r.Values)
+
+    /// The values of expressions at each row.
+    let evaluate engine rows given tables outputs : float[][] list =
+        prepared engine given tables outputs rows

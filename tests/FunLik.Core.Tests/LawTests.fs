@@ -18,14 +18,8 @@ let private bindings (subject: Subject) : (float[] -> Given) list list =
 let private given (key: Key) (rows: int) (subject: Subject) (kinds: (float[] -> Given) list) =
     List.mapi2
         (fun k (kind: float[] -> Given) (argument: Argument) ->
-            let key = Key.fold k key
-
-            let values =
-                match kind [||] with
-                | Given.Row _ -> Subjects.values key rows argument
-                | _ -> Subjects.values key 1 argument
-
-            Subjects.name k, kind values)
+            let rows = if (kind [||]).IsRow then rows else 1
+            Subjects.name k, kind (Subjects.values (Key.fold k key) rows argument))
         kinds
         subject.Arguments
 
@@ -34,34 +28,6 @@ let private mapGiven (f: float -> float) (given: Given) : Given =
     | Given.Row values -> Given.Row(Array.map f values)
     | Given.Shared values -> Given.Shared(Array.map f values)
     | Given.Constant values -> Given.Constant(Array.map f values)
-
-/// Runs expressions of subjects on an engine and compares them with the oracle, row by row. `size` is what rounding is
-/// relative to.
-let private holdToOracle
-    (engine: EngineUnderTest)
-    (what: string)
-    rows
-    given
-    size
-    (outputs: Expr list)
-    =
-    let given = given |> List.map (fun (name, g) -> name, mapGiven engine.Round g)
-    let returned = Engines.evaluate engine rows given Map.empty outputs
-    let expected = Oracle.values rows given Map.empty outputs
-    let sizes: float[][] list = size rows given
-
-    for found: float[][], want: float[][], terms: float[][] in List.zip3 returned expected sizes do
-        for row in 0 .. rows - 1 do
-            Assert.Equal(want[row].Length, found[row].Length)
-
-            for i in 0 .. want[row].Length - 1 do
-                let x, y = want[row][i], found[row][i]
-                let allowed = engine.Tolerance * max 1.0 (terms[row][i])
-
-                Assert.True(
-                    x.Equals y || abs (x - y) <= allowed,
-                    $"{engine.Name}, {what}, {rows} rows: [{row}, {i}] is {y}, not {x}"
-                )
 
 [<Fact>]
 let ``the table has every operation`` () =
@@ -73,30 +39,49 @@ let ``the table has every operation`` () =
     let listed = Primitive.all |> List.map (fun p -> Op.name p.Op) |> Set.ofList
     Assert.Equal<Set<string>>(cases, listed)
 
+/// What rounding in a subject is relative to, at each element.
+let private sizes (subject: Subject) rows given (y: Expr) : float[][] =
+    if subject.AddsUp then
+        let sizes = given |> List.map (fun (name, g) -> name, mapGiven abs g)
+
+        let total =
+            match y.Node with
+            | Node.Apply(Op.Sub, arguments) -> Expr.apply Op.Add arguments
+            | _ -> y
+
+        (Oracle.values rows sizes Map.empty [ total ]).Head
+    else
+        (Oracle.values rows given Map.empty [ y ]).Head |> Array.map (Array.map abs)
+
 let private values (subjects: Subject list) =
     for subject in subjects do
         let _, y = Subjects.over (Subjects.roles subject).Head subject
-
-        let size rows given : float[][] list =
-            if subject.AddsUp then
-                let sizes = given |> List.map (fun (name, g) -> name, mapGiven abs g)
-
-                let positive =
-                    if y.ToString().StartsWith "Sub" then
-                        Expr.apply Op.Add (Expr.children y)
-                    else
-                        y
-
-                Oracle.values rows sizes Map.empty [ positive ]
-            else
-                Oracle.values rows given Map.empty [ y ] |> List.map (Array.map (Array.map abs))
+        let key = Key.ofSeed 1 |> Key.foldName subject.Name
 
         for engine in Engines.all do
             for kinds in bindings subject do
+                let given =
+                    given key (List.max batches) subject kinds
+                    |> List.map (fun (name, g) -> name, mapGiven engine.Round g)
+
+                let run = Engines.prepared engine given Map.empty [ y ]
+
                 for rows in batches do
-                    let key = Key.ofSeed rows |> Key.foldName subject.Name
-                    let given = given key rows subject kinds
-                    holdToOracle engine subject.Name rows given size [ y ]
+                    let found = (run rows).Head
+                    let expected = (Oracle.values rows given Map.empty [ y ]).Head
+                    let sizes = sizes subject rows given y
+
+                    for row in 0 .. rows - 1 do
+                        Assert.Equal(expected[row].Length, found[row].Length)
+
+                        for i in 0 .. expected[row].Length - 1 do
+                            let x, y = expected[row][i], found[row][i]
+                            let allowed = engine.Tolerance * max 1.0 (sizes[row][i])
+
+                            Assert.True(
+                                x.Equals y || abs (x - y) <= allowed,
+                                $"{engine.Name}, {subject.Name}, {rows} rows: [{row}, {i}] is {y}, not {x}"
+                            )
 
 [<Fact>]
 let ``engines give each primitive's value at each row, however its arguments are bound`` () =
@@ -139,30 +124,29 @@ let ``tangents and cotangents are transposed to each other`` () =
 
             let program = Program.ofOutputs [ "left", left; "right", List.reduce (+) rights ]
 
+            let most = 33
+            let key = Key.ofSeed 2 |> Key.foldName subject.Name
+            let needed = Program.inputs program |> Array.map (fun (n, _, _) -> n) |> Set.ofArray
+
+            let given =
+                [
+                    yield! inputsOf key most subject inputs
+                    "u", normals (Key.foldName "u" key) most u
+
+                    for k, t in List.indexed tangents do
+                        $"v{k}", normals (Key.fold k (Key.foldName "v" key)) most t
+                ]
+                |> List.filter (fun (name, _) -> needed.Contains name)
+
+            let size =
+                given |> List.sumBy (fun (_, g) -> g.Values |> Array.sumBy (fun v -> v * v))
+
             for engine in Engines.all do
-                for rows in [ 1; 7; 33 ] do
-                    let key = Key.ofSeed rows |> Key.foldName subject.Name
+                let run = engine.Prepare program given Map.empty RunOptions.Single
 
-                    let given =
-                        [
-                            yield! inputsOf key rows subject inputs
-                            "u", normals (Key.foldName "u" key) rows u
-
-                            for k, t in List.indexed tangents do
-                                $"v{k}", normals (Key.fold k (Key.foldName "v" key)) rows t
-                        ]
-
-                    let needed =
-                        Program.inputs program |> Array.map (fun (n, _, _) -> n) |> Set.ofArray
-
-                    let given = given |> List.filter (fun (name, _) -> needed.Contains name)
-
-                    match engine.Run RunOptions.Single program rows given Map.empty with
+                for rows in [ 1; 7; most ] do
+                    match run rows with
                     | [ l; r ] ->
-                        let size =
-                            given
-                            |> List.sumBy (fun (_, g) -> g.Values |> Array.sumBy (fun v -> v * v))
-
                         Assert.False(l.Output.IsRow || r.Output.IsRow)
                         let l, r = l.Values[0], r.Values[0]
 

@@ -70,10 +70,10 @@ module Oracle =
 
         outputs |> List.map (fun o -> known[o])
 
-    /// What is given, at each row.
-    let perRow (rows: int) (given: Given) : float[][] =
+    /// The first rows of what is given for a number of elements.
+    let perRow (rows: int) (size: int) (given: Given) : float[][] =
         match given with
-        | Given.Row values -> Array.chunkBySize (values.Length / rows) values
+        | Given.Row values -> Array.init rows (fun r -> values[r * size .. (r + 1) * size - 1])
         | Given.Shared values
         | Given.Constant values -> Array.create rows values
 
@@ -85,10 +85,20 @@ module Oracle =
         (tables: Map<string, Table>)
         (outputs: Expr list)
         : float[][] list =
+        let sizes =
+            Expr.inputs outputs
+            |> List.map (fun (name, _, shape) -> name, Shape.size shape)
+            |> Map.ofList
+
+        let inputs =
+            given
+            |> List.choose (fun (name, g) ->
+                sizes.TryFind name |> Option.map (fun size -> name, perRow rows size g))
+
         evaluate
             {
                 Rows = rows
-                Inputs = given |> List.map (fun (name, g) -> name, perRow rows g) |> Map.ofList
+                Inputs = Map.ofList inputs
                 Tables = tables
                 Columns = Map.empty
                 Rounding = rounding

@@ -240,9 +240,10 @@ let ``results do not depend on threads`` () =
     let given = [ "a", Given.Row(Key.normals rows (Key.ofSeed 3)) ]
 
     for engine in Engines.all do
+        let prepared = engine.Prepare program given tables
+
         let run threads =
-            engine.Run { RunOptions.Single with Threads = threads } program rows given tables
-            |> List.map _.Values
+            prepared { RunOptions.Single with Threads = threads } rows |> List.map _.Values
 
         Assert.Equal<float[] list>(run 1, run 2)
         Assert.Equal<float[] list>(run 1, run 7)

@@ -129,31 +129,38 @@ let private isClose (tolerance: float) (expected: float) (found: float) : bool =
     || (Double.IsFinite expected
         && abs (found - expected) <= tolerance * max 1.0 (abs expected))
 
-let private bindings: (float[] -> Given) list =
-    [ Given.Row; Given.Shared; Given.Constant ]
-
-/// Holds an expression over arguments x0, x1, … to values, on all engines, at all rows of several batches.
+/// Holds an expression over arguments x0, x1, … to values, on all engines, however they are bound. Rows have one case after the
+/// other, as often as fits.
 let private hold (what: string) (y: Expr) (cases: (float[] list * float) list) : unit =
+    let check (engine: EngineUnderTest) (arguments: float[] list) expected (found: float[]) =
+        for value in found do
+            Assert.True(
+                isClose engine.Tolerance expected value,
+                $"{engine.Name}: {what} of {arguments} is {value}, not {expected}"
+            )
+
     for engine in Engines.all do
-        for rows in [ 1; 5; 40 ] do
-            for bind in bindings do
-                for arguments, expected in cases do
-                    let given =
-                        arguments
-                        |> List.mapi (fun k values ->
-                            let repeated =
-                                match bind [||] with
-                                | Given.Row _ -> Array.replicate rows values |> Array.concat
-                                | _ -> values
+        let rows = 40
+        let at = Array.init rows (fun r -> cases[r % cases.Length])
 
-                            Subjects.name k, bind repeated)
+        let given =
+            (fst cases.Head)
+            |> List.mapi (fun k _ ->
+                Subjects.name k,
+                Given.Row(at |> Array.collect (fun (arguments, _) -> arguments[k])))
 
-                    for found in (Engines.evaluate engine rows given Map.empty [ y ]).Head do
-                        for value in found do
-                            Assert.True(
-                                isClose engine.Tolerance expected value,
-                                $"{engine.Name}: {what} of {arguments} is {value}, not {expected}"
-                            )
+        let run = Engines.prepared engine given Map.empty [ y ]
+
+        for rows in [ 1; 5; rows ] do
+            for (arguments, expected), found in Array.zip at[.. rows - 1] (run rows).Head do
+                check engine arguments expected found
+
+        for bind in [ Given.Shared; Given.Constant ] do
+            for arguments, expected in cases do
+                let given = arguments |> List.mapi (fun k values -> Subjects.name k, bind values)
+
+                for found in (Engines.evaluate engine 2 given Map.empty [ y ]).Head do
+                    check engine arguments expected found
 
 [<Fact>]
 let ``values at infinities, NaN, zeros, poles and kinks are the same in all engines`` () =
