@@ -181,62 +181,135 @@ module Diagnostics =
     /// Split R-hat, eq. 1 to 4; +∞ where there is none.
     let rHat (chains: float[][]) : float = defined chains infinity rHatOf
 
-    /// Normal scores of the ranks among all draws, eq. 14; equal draws share their mean rank.
-    let rankNormalise (chains: float[][]) : float[][] =
-        let flat = Array.concat chains
+    /// All draws in increasing order, and where each of them stands.
+    [<Struct>]
+    type private Sorted = { Values: float[]; Order: int[] }
+
+    let private sort (flat: float[]) : Sorted =
+        let values = Array.copy flat
         let order = Array.init flat.Length id
-        Array.Sort(Array.copy flat, order)
-        let scores: float[] = Array.zeroCreate flat.Length
+        Array.Sort(values, order)
+        { Values = values; Order = order }
+
+    let private score (total: int) (rank: float) : float =
+        Normal.InvCDF(0.0, 1.0, (rank - 0.375) / (float total + 0.25))
+
+    /// The scores of the ranks 1 to `total`.
+    let private scores (total: int) : float[] =
+        Array.init total (fun i -> score total (float (i + 1)))
+
+    /// The scores of all draws in their first order; equal draws have that of their mean rank.
+    let private scored (table: float[]) (sorted: Sorted) : float[] =
+        let total = sorted.Values.Length
+        let result: float[] = Array.zeroCreate total
         let mutable first = 0
 
-        while first < order.Length do
+        while first < total do
             let mutable last = first
 
-            while last + 1 < order.Length && flat[order[last + 1]] = flat[order[first]] do
+            while last + 1 < total && sorted.Values[last + 1] = sorted.Values[first] do
                 last <- last + 1
 
-            let rank = 0.5 * float (first + last) + 1.0
-            let score = Normal.InvCDF(0.0, 1.0, (rank - 0.375) / (float flat.Length + 0.25))
+            let value =
+                if last = first then
+                    table[first]
+                else
+                    score total (0.5 * float (first + last) + 1.0)
 
             for k in first..last do
-                scores[order[k]] <- score
+                result[sorted.Order[k]] <- value
 
             first <- last + 1
 
-        let mutable start = 0
+        result
 
-        chains
-        |> Array.map (fun c ->
-            let part = scores[start .. start + c.Length - 1]
-            start <- start + c.Length
-            part)
+    /// Cuts what belongs to all draws into what belongs to each chain.
+    let private cut (chains: float[][]) (flat: float[]) : float[][] =
+        let starts = chains |> Array.scan (fun start c -> start + c.Length) 0
+        chains |> Array.mapi (fun i c -> flat[starts[i] .. starts[i] + c.Length - 1])
 
-    let private quantile (p: float) (chains: float[][]) : float =
-        let sorted = Array.sort (Array.concat chains)
-        let place = p * float (sorted.Length - 1)
+    let private quantile (p: float) (sorted: Sorted) : float =
+        let values = sorted.Values
+        let place = p * float (values.Length - 1)
         let below = int place
-        let above = min (below + 1) (sorted.Length - 1)
-        sorted[below] + (place - float below) * (sorted[above] - sorted[below])
+        let above = min (below + 1) (values.Length - 1)
+        values[below] + (place - float below) * (values[above] - values[below])
+
+    /// |x − median| in increasing order: the two sides of the median merged.
+    let private folded (sorted: Sorted) : Sorted =
+        let total = sorted.Values.Length
+        let median = quantile 0.5 sorted
+        let values = Array.zeroCreate total
+        let order = Array.zeroCreate total
+        let firstAbove = sorted.Values |> Array.tryFindIndex (fun v -> v >= median)
+        let mutable above = firstAbove |> Option.defaultValue total
+        let mutable below = above - 1
+
+        for k in 0 .. total - 1 do
+            let left =
+                if below >= 0 then
+                    median - sorted.Values[below]
+                else
+                    infinity
+
+            let right =
+                if above < total then
+                    sorted.Values[above] - median
+                else
+                    infinity
+
+            if right <= left then
+                values[k] <- right
+                order[k] <- sorted.Order[above]
+                above <- above + 1
+            else
+                values[k] <- left
+                order[k] <- sorted.Order[below]
+                below <- below - 1
+
+        { Values = values; Order = order }
+
+    /// Normal scores of the ranks among all draws, eq. 14; equal draws share their mean rank.
+    let rankNormalise (chains: float[][]) : float[][] =
+        let flat = Array.concat chains
+        sort flat |> scored (scores flat.Length) |> cut chains
+
+    let private rankRHatOf (table: float[]) (chains: float[][]) (sorted: Sorted) : float =
+        max
+            (rHat (scored table sorted |> cut chains))
+            (rHat (folded sorted |> scored table |> cut chains))
+
+    let private tailEssOf (chains: float[][]) (sorted: Sorted) : float =
+        let essAt (p: float) : float =
+            let edge = quantile p sorted
+            chains |> Array.map (Array.map (fun x -> if x <= edge then 1.0 else 0.0)) |> ess
+
+        min (essAt 0.05) (essAt 0.95)
+
+    /// Computes what needs all draws in order, where there is anything to compute.
+    let private ordered
+        (fallback: float)
+        (compute: float[] -> Sorted -> float)
+        (chains: float[][])
+        : float =
+        if (status chains).IsDefined then
+            let flat = Array.concat chains
+            compute (scores flat.Length) (sort flat)
+        else
+            fallback
 
     /// The larger of the rank-normalised split R-hats of x and of |x − median|; +∞ where there is none.
     let rankRHat (chains: float[][]) : float =
-        let median = quantile 0.5 chains
-        let folded = chains |> Array.map (Array.map (fun x -> abs (x - median)))
-        max (rHat (rankNormalise chains)) (rHat (rankNormalise folded))
+        ordered infinity (fun table sorted -> rankRHatOf table chains sorted) chains
 
     /// The effective sample size of the rank-normalised draws; 0 where there is none.
     let bulkEss (chains: float[][]) : float = ess (rankNormalise chains)
 
     /// The smaller of the effective sample sizes of the 5 % and 95 % quantiles; 0 where there is none.
     let tailEss (chains: float[][]) : float =
-        [ 0.05; 0.95 ]
-        |> List.map (fun p ->
-            let edge = quantile p chains
-            chains |> Array.map (Array.map (fun x -> if x <= edge then 1.0 else 0.0)) |> ess)
-        |> List.min
+        ordered 0.0 (fun _ sorted -> tailEssOf chains sorted) chains
 
-    /// All that several chains say about one parameter.
-    let diagnose (name: string) (chains: float[][]) : Diagnosis =
+    let private diagnosed (table: float[]) (name: string) (chains: float[][]) : Diagnosis =
         let status = status chains
         let flat = Array.concat chains
         let mean = if flat.Length = 0 then 0.0 else mean flat
@@ -261,21 +334,34 @@ module Diagnostics =
         if not status.IsDefined then
             undefined
         else
+            let sorted = sort flat
             let essOfMean = ess chains
             let squares = squares chains
             let essOfSquares = ess squares
             let spread = sumOfSquares (centred (Array.concat squares)) / n
 
+            let error (x: float) : float = if Double.IsFinite x then sqrt x else infinity
+
             { undefined with
-                MeanError = sqrt (variance / essOfMean)
-                StandardDeviationError =
-                    if variance > 0.0 && essOfSquares > 0.0 then
-                        sqrt (spread / essOfSquares / (4.0 * variance))
-                    else
-                        infinity
+                MeanError = error (variance / essOfMean)
+                StandardDeviationError = error (spread / essOfSquares / (4.0 * variance))
                 Ess = min essOfMean essOfSquares
-                BulkEss = bulkEss chains
-                TailEss = tailEss chains
+                BulkEss = scored table sorted |> cut chains |> ess
+                TailEss = tailEssOf chains sorted
                 RHat = rHat chains
-                RankRHat = rankRHat chains
+                RankRHat = rankRHatOf table chains sorted
             }
+
+    /// All that several chains say about each of several parameters, of which `series` gives the draws.
+    let diagnoseAll (names: string[]) (series: int -> float[][]) : Diagnosis[] =
+        let next (table: float[]) (i: int, name: string) : Diagnosis * float[] =
+            let chains = series i
+            let total = chains |> Array.sumBy _.Length
+            let table = if table.Length = total then table else scores total
+            diagnosed table name chains, table
+
+        Array.indexed names |> Array.mapFold next [||] |> fst
+
+    /// All that several chains say about one parameter.
+    let diagnose (name: string) (chains: float[][]) : Diagnosis =
+        (diagnoseAll [| name |] (fun _ -> chains))[0]

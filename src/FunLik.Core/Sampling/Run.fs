@@ -94,7 +94,7 @@ module Sampling =
 
     /// The diagnostics of every parameter.
     let diagnose (run: SamplingRun) : Diagnosis[] =
-        run.Names |> Array.mapi (fun i name -> Diagnostics.diagnose name (series i run))
+        Diagnostics.diagnoseAll run.Names (fun i -> series i run)
 
     let private firstLook = 50
 
