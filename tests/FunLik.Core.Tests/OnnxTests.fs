@@ -416,6 +416,27 @@ let ``a likelihood comes back from its file, with names, bounds and support`` ()
                 .Message
         ))
 
+[<Fact>]
+let ``a model file may be ONNX`` () =
+    temporary (fun path ->
+        Onnx.ofLikelihood doubles search
+        |> Result.bind (OnnxFormat.writeFile path)
+        |> Error.orRaise
+
+        let found = ModelFile.read path ModelOptions.None |> Error.orRaise
+        Assert.Equal("onnx", found.Kind)
+        Assert.Equal<string[]>(Likelihood.names search, Likelihood.names found.Likelihood)
+
+        let error =
+            ModelFile.read path { ModelOptions.None with Patch = Some "p.json" }
+            |> errorsOf
+            |> Assert.Single
+
+        Assert.Equal((ErrorKind.Unsupported, Some path), (error.Kind, error.File))
+        File.WriteAllText(path, "{}")
+        let errors = ModelFile.read path ModelOptions.None |> errorsOf
+        Assert.All(errors, fun e -> Assert.Equal(Some path, e.File)))
+
 let private record: OnnxRecord =
     { OnnxRecord.create
           "a µ"

@@ -109,8 +109,9 @@ module ModelFile =
         |> Result.bind (Option.map Ok >> Option.defaultWith recognised)
 
     let private refuseOptions
-        (kind: Kind)
-        (json: Json)
+        (kind: string)
+        (taken: string list)
+        (place: Error -> Error)
         (options: ModelOptions)
         : Result<unit, Error list> =
         let given =
@@ -126,12 +127,12 @@ module ModelFile =
             ]
 
         given
-        |> List.filter (fun name -> not (List.contains name kind.Options))
+        |> List.filter (fun name -> not (List.contains name taken))
         |> List.map (fun name ->
-            Json.error
+            Error.make
                 ErrorKind.Unsupported
-                $"a model of the kind '{kind.Name}' takes no option '{name}'"
-                json)
+                $"a model of the kind '{kind}' takes no option '{name}'"
+            |> place)
         |> function
             | [] -> Ok()
             | errors -> Result.Error errors
@@ -139,18 +140,48 @@ module ModelFile =
     /// SHA-256 of a file's bytes, in hexadecimal digits.
     let hash (bytes: byte[]) : string = Convert.ToHexStringLower(SHA256.HashData bytes)
 
-    /// Reads a model with its kind and the hash of its file. Mistakes in the file come together, each with file and place.
+    let private readJson
+        (path: string)
+        (options: ModelOptions)
+        (bytes: byte[])
+        : Result<Likelihood * string, Error list> =
+        Json.parseBytes (Some path) bytes
+        |> Result.bind (fun json ->
+            kindOf json
+            |> Result.bind (fun kind ->
+                let place (error: Error) : Error =
+                    error |> Error.withFile path |> Error.at json.Path
+
+                refuseOptions kind.Name kind.Options place options
+                |> Result.bind (fun () -> kind.Read options json)
+                |> Result.map (fun likelihood -> likelihood, kind.Name)))
+
+    let private readOnnx
+        (path: string)
+        (options: ModelOptions)
+        (bytes: byte[])
+        : Result<Likelihood * string, Error list> =
+        refuseOptions "onnx" [] (Error.withFile path) options
+        |> Result.bind (fun () ->
+            OnnxFormat.read bytes
+            |> Result.bind Onnx.toLikelihood
+            |> Result.mapError (List.map (Error.withFile path)))
+        |> Result.map (fun likelihood -> likelihood, "onnx")
+
+    /// Reads a model with its kind and the hash of its file: JSON, or a log density in ONNX where the name ends in `.onnx`. Mistakes in
+    /// the file come together, each with file and place.
     let read (path: string) (options: ModelOptions) : Result<LoadedModel, Error list> =
+        let readAs =
+            if path.EndsWith(".onnx", StringComparison.OrdinalIgnoreCase) then
+                readOnnx
+            else
+                readJson
+
         Json.readBytes Json.defaultLimit path
         |> Result.bind (fun bytes ->
-            Json.parseBytes (Some path) bytes
-            |> Result.bind (fun json ->
-                kindOf json
-                |> Result.bind (fun kind ->
-                    refuseOptions kind json options
-                    |> Result.bind (fun () -> kind.Read options json)
-                    |> Result.map (fun likelihood ->
-                        { Likelihood = likelihood; Kind = kind.Name; Sha256 = hash bytes }))))
+            readAs path options bytes
+            |> Result.map (fun (likelihood, kind) ->
+                { Likelihood = likelihood; Kind = kind; Sha256 = hash bytes }))
 
     /// Reads the likelihood in a model file.
     let load (path: string) (options: ModelOptions) : Result<Likelihood, Error list> =
