@@ -239,7 +239,8 @@ module Steps =
                 outputs[k] <- address next
 
             outputs[states.Length] <- address isDone
-            session.Step.Run(active, inputs, outputs, options)
+            // An engine may compute one row alone in another way: two make the result the same in any company.
+            session.Step.Run(max 2 active, inputs, outputs, options)
 
             for k in 0 .. states.Length - 1 do
                 let own = buffers[k]
@@ -299,7 +300,7 @@ module Steps =
     /// Lanes that step together, and how many rows go through them: both depend on the number of rows alone.
     let private lanesAndChunk (rows: int) (isFed: bool) : struct (int * int) =
         if isFed then
-            struct (min rows 4096, rows)
+            struct (min (max 2 rows) 4096, rows)
         else
             struct (64, Math.Clamp((rows / 16 + 63) / 64 * 64, 64, 1024))
 
@@ -339,7 +340,7 @@ module Steps =
 
         let shapes = Map.ofArray session.Step.RowInputs
         let struct (lanes, chunk) = lanesAndChunk rows feed.IsSome
-        let makeLanes () : Lanes = Lanes(session, feed, min lanes (max 1 rows))
+        let makeLanes () : Lanes = Lanes(session, feed, min lanes (max 2 rows))
 
         let others (names: string[]) : float[][] =
             names
