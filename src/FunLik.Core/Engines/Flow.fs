@@ -35,7 +35,8 @@ module internal Ops =
         | Op.Sign
         | Op.Sqrt
         | Op.Exp
-        | Op.Log -> true
+        | Op.Log
+        | Op.Tanh -> true
         | Op.Power n -> abs n <= 8
         | _ -> broadcasts op
 

@@ -14,12 +14,10 @@ type internal Buffer<'T when 'T: unmanaged>(length: int) =
         let first = Runtime.InteropServices.Marshal.UnsafeAddrOfPinnedArrayElement(array, 0)
         NativePtr.ofNativeInt<'T>((first + 63n) &&& ~~~63n)
 
-    /// The array itself: a binding that no member reads is no field, and the garbage collector would take the memory back.
-    member _.Memory: 'T[] = array
     /// The first number.
     member _.Start: nativeptr<'T> = start
-    /// How many there are.
-    member _.Length: int = length
+    /// How many there are. Read off the array: a binding that no member reads is no field, and its memory would be taken back.
+    member _.Length: int = array.Length - 2 * spare
 
 /// Computes sums over tables for a tile.
 [<AbstractClass>]

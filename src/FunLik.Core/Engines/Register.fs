@@ -87,7 +87,7 @@ module internal Registers =
             if Type.op_Equality (typeof<'T>, typeof<float>) then
                 typeof<Elementary>.GetMethod(name, flags)
             else
-                typeof<Vector512>.GetMethod(name, [| register |])
+                typeof<ElementarySingle>.GetMethod(name, flags)
 
         Map
             [
@@ -107,6 +107,7 @@ module internal Registers =
                 typeof<Vector512>.GetMethod("FusedMultiplyAdd", [| register; register; register |])
                 "Exp", function' "Exp"
                 "Log", function' "Log"
+                "Tanh", function' "Tanh"
                 own "MaskedMul"
                 own "Less"
                 own "Select"
