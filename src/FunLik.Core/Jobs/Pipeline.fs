@@ -196,8 +196,10 @@ module Pipeline =
         let row (name: string) (json: Json) : Result<string list, Error list> =
             let metric (field: string) = Json.field field (significant 3) json
 
-            [ Ok name; metric "points"; metric "mse"; metric "mae"; metric "max" ]
-            |> Error.collect
+            let points =
+                Json.field "points" Json.int json |> Result.map (int64 >> TextTable.count)
+
+            [ Ok name; points; metric "mse"; metric "mae"; metric "max" ] |> Error.collect
 
         card
         |> Json.field
@@ -358,6 +360,11 @@ module Pipeline =
                             "labels", JsonValue.Text labels.Stage.Contents
                             "training", JsonValue.Text training.Stage.Contents
                             "job", Job.toJson context.Job
+                            // A bundle that was not checked is checked when the library has come.
+                            "onnxRuntime",
+                            OnnxRuntime.version ()
+                            |> Result.toOption
+                            |> JsonValue.ofOption JsonValue.Text
                         ]
 
                 let publish (folder: string) : Result<string list, Error list> =

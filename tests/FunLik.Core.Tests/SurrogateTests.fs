@@ -1,0 +1,302 @@
+module FunLik.Tests.SurrogateTests
+
+open System
+open Xunit
+open FsCheck
+open FsCheck.FSharp
+open FunLik
+
+let private single = RunOptions.Single
+
+/// A quadratic form of n variables with all coefficients random.
+let private randomQuadratic (n: int) (seed: int) : Quadratic =
+    let draw = Key.normals (1 + n + n * n) (Key.ofSeed seed)
+
+    let symmetric (i: int) (k: int) : float = draw[1 + n + n * min i k + max i k]
+
+    {
+        Constant = 10.0 * draw[0]
+        Linear = draw[1..n]
+        Curvature = Array.init (n * n) (fun p -> symmetric (p / n) (p % n))
+    }
+
+let private valueOf (q: Quadratic) (z: float[]) : float =
+    let n = z.Length
+
+    let form =
+        Seq.sum (
+            seq {
+                for i in 0 .. n - 1 do
+                    for k in 0 .. n - 1 -> z[i] * q.Curvature[i * n + k] * z[k]
+            }
+        )
+
+    q.Constant + Array.sum (Array.map2 (*) q.Linear z) + 0.5 * form
+
+let private gradientOf (q: Quadratic) (z: float[]) : float[] =
+    let n = z.Length
+
+    Array.init n (fun i ->
+        q.Linear[i]
+        + Seq.sum (seq { for k in 0 .. n - 1 -> q.Curvature[i * n + k] * z[k] }))
+
+let private dataOf (n: int) (points: float[]) (q: Quadratic) (withGradients: bool) : Dataset =
+    let rows = Array.chunkBySize n points
+
+    Dataset.create
+        n
+        points
+        (rows |> Array.map (valueOf q))
+        (if withGradients then
+             Some(rows |> Array.collect (gradientOf q))
+         else
+             None)
+        (Array.init rows.Length (fun r -> r % 4))
+    |> Error.orRaise
+
+let private close (tolerance: float) (expected: float[]) (found: float[]) : unit =
+    Assert.Equal(expected.Length, found.Length)
+
+    for e, f in Array.zip expected found do
+        Assert.True(abs (e - f) <= tolerance * (1.0 + abs e), $"{f}, not {e}")
+
+[<Fact>]
+let ``a quadratic is found again from its values, and from few points with gradients`` () =
+    let law (n: int, seed: int, withGradients: bool) =
+        let coefficients = 1 + n + n * (n + 1) / 2
+        let count = if withGradients then 2 + n else 3 * coefficients
+        let points = Key.normals (n * count) (Key.ofSeed (seed + 1))
+        let expected = randomQuadratic n seed
+        let found = Quadratic.fit single 1.0 (dataOf n points expected withGradients)
+        close 1e-5 [| expected.Constant |] [| found.Constant |]
+        close 1e-5 expected.Linear found.Linear
+        close 1e-5 expected.Curvature found.Curvature
+
+    let cases =
+        gen {
+            let! n = Gen.choose (1, 5)
+            let! seed = Gen.choose (0, 10000)
+            let! withGradients = Gen.elements [ true; false ]
+            return n, seed, withGradients
+        }
+
+    Check.One(Config.QuickThrowOnFailure.WithMaxTest 25, Prop.forAll (Arb.fromGen cases) law)
+
+/// Points of three correlated parameters with very different units.
+let private correlated (count: int) : Dataset =
+    let draws = Key.normals (3 * count) (Key.ofSeed 11)
+
+    let points =
+        draws
+        |> Array.chunkBySize 3
+        |> Array.collect (fun d ->
+            [| 5.0 + 0.1 * d[0]; 1000.0 * (d[0] + 0.5 * d[1]); -2.0 + d[2] - 0.7 * d[1] |])
+
+    dataOf 3 points (randomQuadratic 3 1) false
+
+[<Fact>]
+let ``whitened points have mean 0, variance 1 and no correlations, and the way back leads back``
+    ()
+    =
+    let data = correlated 400
+    let x = Expr.datum "x" (Vector 3)
+
+    let check (isFull: bool) =
+        let whitening = Whitening.ofPoints isFull single data
+        Assert.Equal(isFull, whitening.IsFull)
+
+        let session =
+            [ "z", Whitening.toExpr whitening x ]
+            |> Program.ofOutputs
+            |> Reference.compile (Binding.ofRole (Set.singleton "x"))
+            |> _.Bind()
+
+        let z =
+            session.Evaluate(data.Count, [| data.Points |], single)[0]
+            |> Array.chunkBySize 3
+
+        for i in 0..2 do
+            Assert.Equal(0.0, z |> Array.averageBy (fun row -> row[i]), 9)
+
+            for k in 0..2 do
+                let product = z |> Array.averageBy (fun row -> row[i] * row[k])
+
+                if i = k then
+                    Assert.Equal(1.0, product, 9)
+                elif isFull then
+                    Assert.Equal(0.0, product, 9)
+
+        for row, point in Array.zip z (Array.chunkBySize 3 data.Points) do
+            let back =
+                Array.map2
+                    (fun directions centre -> centre + Array.sum (Array.map2 (*) directions row))
+                    whitening.Back
+                    whitening.Centre
+
+            close 1e-9 point back
+
+    check true
+    check false
+
+[<Fact>]
+let ``fewer points than parameters are whitened by their widths`` () =
+    let data = correlated 3
+    Assert.False((Whitening.ofPoints true single data).IsFull)
+
+/// A density with a correlated Gaussian core, a curved valley, and a kink in its second parameter; a flat prior on the first.
+let private subject: Likelihood =
+    let poi =
+        ModelParameter.create "mu" ParameterKind.Poi 0.0 |> ParameterBlock.ofParameter
+
+    let nuisances =
+        [| "a"; "b" |]
+        |> Array.map (fun name ->
+            { ModelParameter.create name ParameterKind.Nuisance 0.0 with
+                IsKinked = name = "a"
+            })
+        |> ParameterBlock.ofVector "theta"
+
+    let mu, theta = ParameterBlock.leaf poi, ParameterBlock.leaf nuisances
+    let a, b = Expr.item 0 theta, Expr.item 1 theta
+    let valley = mu - 0.3 * a * a - 0.4 * b
+
+    let density =
+        -100.0 - 2.0 * valley * valley - 0.5 * (a * a + b * b) - 0.3 * abs a
+        + 0.2 * sin (mu + b)
+
+    Likelihood.create
+        "valley"
+        [ poi; nuisances ]
+        (Density.Opaque(density, []))
+        Map.empty
+        [ Prior.flat -4.0 4.0 poi ]
+
+let private sampled (count: int) (seed: int) : Dataset =
+    let draws = Key.normals (3 * count) (Key.ofSeed seed) |> Array.chunkBySize 3
+
+    let points =
+        draws
+        |> Array.collect (fun d ->
+            let a, b = d[1], d[2]
+            [| Math.Clamp(0.3 * a * a + 0.4 * b + 0.5 * d[0], -3.9, 3.9); a; b |])
+
+    let objective = Likelihood.withoutPriors subject |> Objective.ofLikelihood
+    let struct (values, gradients) = objective.ValuesAndGradients(points, single)
+
+    Dataset.create 3 points values (Some gradients) (Array.init count (fun r -> r % 8))
+    |> Error.orRaise
+
+let private quick: Recipe =
+    { Recipe.funlik with Hidden = [ 32; 32 ]; BatchSize = 64; Epochs = 60 }
+
+let private learnt: Lazy<Surrogate * EpochInfo list> =
+    lazy
+        (Surrogate.learn single quick (Key.ofSeed 5) subject (sampled 1000 1) (sampled 200 2)
+         |> Error.orRaise)
+
+[<Fact>]
+let ``a surrogate is a likelihood, and far closer to the exact one than the quadratic is`` () =
+    let surrogate, history = learnt.Value
+    Assert.Equal(quick.Epochs, history.Length)
+    let test = sampled 1000 3
+    let without (model: Likelihood) : Likelihood = Likelihood.withoutPriors model
+
+    let mse (model: Likelihood) : float =
+        (Validate.against single test.Points test.Values (without model)).Mse
+
+    let network, quadratic = mse surrogate.Likelihood, mse surrogate.Baseline
+    Assert.True(network < 0.05 * quadratic, $"{network}, quadratic {quadratic}")
+    Assert.Equal<string[]>(Likelihood.names subject, Likelihood.names surrogate.Likelihood)
+    Assert.True surrogate.Likelihood.Density.IsOpaque
+
+    // Gradients were learnt too.
+    let gradients (model: Likelihood) : float[] =
+        let struct (_, g) =
+            (Objective.ofLikelihood model).ValuesAndGradients(test.Points, single)
+
+        g
+
+    let misses =
+        Array.map2 (-) (gradients (without surrogate.Likelihood)) test.Gradients.Value
+
+    Assert.True(misses |> Array.averageBy (fun d -> d * d) < 0.05)
+
+[<Fact>]
+let ``priors and the support of a surrogate are exact`` () =
+    let surrogate, _ = learnt.Value
+    let objective = Objective.ofLikelihood surrogate.Likelihood
+    let values = objective.Values([| 4.5; 0.0; 0.0; 0.1; 0.2; 0.3 |], single)
+    Assert.Equal(-infinity, values[0])
+
+    let without =
+        (Likelihood.withoutPriors surrogate.Likelihood |> Objective.ofLikelihood)
+            .Values([| 0.1; 0.2; 0.3 |], single)
+
+    Assert.Equal(without[0] - log 8.0, values[1], 10)
+
+[<Fact>]
+let ``a surrogate as an ONNX file gives the engine's values in single precision`` () =
+    let surrogate, _ = learnt.Value
+    let test = sampled 100 4
+
+    let values =
+        (Objective.ofLikelihood surrogate.Likelihood).Values(test.Points, single)
+
+    let onnx =
+        Bundle.toOnnx [| 0.0; 0.0; 0.0 |] [ "seed", "5" ] surrogate |> Error.orRaise
+
+    match Bundle.agreement onnx test.Points values |> Error.orRaise with
+    | Agreement.Checked(_, points, largest) ->
+        Assert.Equal(100, points)
+        Assert.True(largest <= 1e-6, $"{largest}")
+    | Agreement.NotChecked reason -> Assert.NotEqual<string>("", reason)
+
+[<Fact>]
+let ``the same data and key give the same surrogate, bit for bit`` () =
+    let learn (threads: int) : Weights =
+        let options = { single with Threads = threads }
+        let recipe = { quick with Epochs = 3 }
+
+        Surrogate.learn options recipe (Key.ofSeed 5) subject (sampled 300 1) (sampled 50 2)
+        |> Error.orRaise
+        |> fst
+        |> _.Weights
+
+    let expected = learn 1
+
+    for threads in [ 1; 2; 7 ] do
+        for KeyValue(name, values) in learn threads do
+            Assert.Equal<float32[]>(expected[name], values)
+
+[<Fact>]
+let ``a recipe without a quadratic and without gradients learns too`` () =
+    let recipe =
+        { quick with
+            HasQuadratic = false
+            HasSkip = false
+            HasKinks = false
+            GradientWeight = None
+            Initialisation = { Hidden = Scheme.LecunNormal; Output = Scheme.GlorotUniform }
+        }
+
+    let surrogate, _ =
+        Surrogate.learn single recipe (Key.ofSeed 5) subject (sampled 1000 1) (sampled 200 2)
+        |> Error.orRaise
+
+    let test = sampled 500 3
+
+    let deviations =
+        Likelihood.withoutPriors surrogate.Likelihood
+        |> Validate.against single test.Points test.Values
+
+    let spread = (Dataset.moments test.Values).Deviation
+    Assert.True(deviations.Mse < 0.1 * spread * spread, $"{deviations.Mse}")
+
+[<Fact>]
+let ``deviations are means, sizes and the largest of differences`` () =
+    let d = Validate.deviations [| 1.0; 2.0; 5.0 |] [| 1.5; 2.0; 3.0 |]
+    Assert.Equal(3, d.Points)
+    Assert.Equal(4.25 / 3.0, d.Mse, 12)
+    Assert.Equal(2.5 / 3.0, d.Mae, 12)
+    Assert.Equal(2.0, d.Largest, 12)
+    Assert.Equal(0.5, d.Bias, 12)
