@@ -108,6 +108,17 @@ let ``uniforms are odd multiples of 2 to the power of -53`` () =
     )
 
 [<Fact>]
+let ``normals are Box and Muller's transform of the uniforms of their key`` () =
+    let u = Key.uniforms 100_000 key
+    let z = Key.normals 100_000 key
+
+    for j in 0..49_999 do
+        let radius = sqrt (-2.0 * log u[2 * j])
+        let struct (sine, cosine) = Double.SinCosPi(2.0 * u[2 * j + 1])
+        Assert.True(abs (z[2 * j] - radius * cosine) < 1e-14)
+        Assert.True(abs (z[2 * j + 1] - radius * sine) < 1e-14)
+
+[<Fact>]
 let ``keys are written as text and read back`` () =
     check (fun (seed: uint64) ->
         let k = Key.ofSeed64 seed |> Key.fold 3

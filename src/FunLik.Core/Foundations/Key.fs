@@ -1,9 +1,12 @@
 namespace FunLik
 
+#nowarn "9" // Sixteen places on the stack
+
 open System
 open System.Globalization
 open System.Runtime.CompilerServices
 open System.Text
+open FSharp.NativeInterop
 
 /// The counter-based generator Philox4x32-10: Salmon, Moraes, Dror and Shaw, "Parallel random
 /// numbers: as easy as 1, 2, 3", SC 2011.
@@ -204,20 +207,27 @@ module Key =
         fillUniform (values.AsSpan()) key
         values
 
-    let inline private boxMuller (a: uint64) (b: uint64) : struct (float * float) =
-        let radius = Math.Sqrt(-2.0 * Math.Log(toUniform a))
-        let struct (sine, cosine) = Double.SinCosPi(2.0 * toUniform b)
-        struct (radius * cosine, radius * sine)
-
     /// Fills the span with elements `first`, `first + 1`, … of the normal draw of `key`, so that
     /// parts of one draw can be made apart.
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
     let fillNormalFrom (first: int64) (destination: Span<float>) (key: Key) : unit =
-        fillPairs (fun a b -> boxMuller a b) first destination key
+        if first < 0L then
+            invalidArg (nameof first) $"a draw starts at element 0, and not at {first}"
+
+        let places = NativePtr.stackalloc<float> 16
+        let sixteen = Span<float>(NativePtr.toVoidPtr places, 16)
+        let mutable i = 0
+
+        while i < destination.Length do
+            let element = uint64 first + uint64 i
+            let skipped = int (element &&& 1UL)
+            let count = min (16 - skipped) (destination.Length - i)
+            NormalLanes.sixteen key.Word key.Stream (element >>> 1) places
+            sixteen.Slice(skipped, count).CopyTo(destination.Slice i)
+            i <- i + count
 
     /// Fills the span with standard normal numbers by Box and Muller's transform of pairs of
     /// uniforms; none is beyond 8.6. The same bits every time on one platform; between platforms
-    /// `Math.Log` may differ in the last bit.
+    /// the logarithm may differ in the last bit.
     let fillNormal (destination: Span<float>) (key: Key) : unit = fillNormalFrom 0L destination key
 
     /// Standard normal numbers, as `fillNormal` makes them.
