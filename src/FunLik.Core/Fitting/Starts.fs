@@ -1,0 +1,97 @@
+namespace FunLik
+
+open System
+
+/// Points from which a fit starts.
+[<RequireQualifiedAccess>]
+module Starts =
+
+    /// Element j of point k of a low-discrepancy sequence in d dimensions: the additive recurrence of the generalised golden
+    /// ratio, the root of φ^(d+1) = φ + 1.
+    let private recurrence (d: int) : int -> int -> float =
+        let ratio =
+            Seq.init 64 ignore
+            |> Seq.fold (fun phi () -> Math.Pow(1.0 + phi, 1.0 / float (d + 1))) 2.0
+
+        fun k j ->
+            let x = 0.5 + float (k + 1) * Math.Pow(ratio, -(float (j + 1)))
+            x - floor x
+
+    /// How far starts stand from a kink, in default lengths (a tenth of the range).
+    let private besideKink = 0.1
+
+    let private signs (kinked: int) (pattern: int) (j: int) : float =
+        if kinked <= 4 || pattern < 2 then
+            // All patterns; of many parameters first all up and all down.
+            let bits = if kinked <= 4 then pattern else -pattern
+            if (bits >>> (j % 31)) &&& 1 = 0 then 1.0 else -1.0
+        else
+            let bits = Key.ofSeed 16 |> Key.fold pattern |> Key.uniforms kinked
+            if bits[j] < 0.5 then 1.0 else -1.0
+
+    /// The number of starts by default: 1 for a smooth density with at most one free parameter of interest; 2^k patterns of signs of k
+    /// free parameters with kinks, at most 16; 32 for several free parameters of interest.
+    let defaultCount (parameters: ModelParameter[]) (isFree: bool[]) : int =
+        let count (has: ModelParameter -> bool) : int =
+            Array.zip parameters isFree
+            |> Array.filter (fun (p, free) -> free && has p)
+            |> Array.length
+
+        let kinked = count _.IsKinked
+        let pois = count _.Kind.IsPoi
+
+        if pois > 1 then 32
+        elif kinked > 0 then 1 <<< min kinked 4
+        else 1
+
+    /// `count` starts around a centre, row by row: the parameters with a kink on either side of it, in as many patterns of signs as there
+    /// are starts; from the second on (or when the patterns are used up), parameters of interest spread over their ranges if there are
+    /// several of them.
+    let around
+        (parameters: ModelParameter[])
+        (isFree: bool[])
+        (centre: float[])
+        (count: int)
+        : float[][] =
+        let indices (has: ModelParameter -> bool) : int[] =
+            [| 0 .. parameters.Length - 1 |]
+            |> Array.filter (fun i -> isFree[i] && has parameters[i])
+
+        let kinked = indices _.IsKinked
+        let pois = indices _.Kind.IsPoi
+        let lengths = Hessian.defaultLengths parameters
+        let patterns = 1 <<< min kinked.Length 4
+        let spread = recurrence (max 1 pois.Length)
+        let firstSpread = if pois.Length > 1 then 1 else patterns
+
+        Array.init count (fun k ->
+            let x = Array.copy centre
+
+            if k >= firstSpread then
+                pois
+                |> Array.iteri (fun j i ->
+                    let struct (low, high) = parameters[i].Range
+                    let half = 5.0 * lengths[i]
+
+                    let first =
+                        if Double.IsFinite low then
+                            low
+                        else
+                            parameters[i].Nominal - half
+
+                    let last =
+                        if Double.IsFinite high then
+                            high
+                        else
+                            parameters[i].Nominal + half
+
+                    x[i] <- first + (last - first) * spread k j)
+
+            if count > 1 then
+                kinked
+                |> Array.iteri (fun j i ->
+                    x[i] <-
+                        parameters[i].Nominal
+                        + besideKink * lengths[i] * signs kinked.Length (k % patterns) j)
+
+            x)
