@@ -19,8 +19,8 @@ internal sealed class ProgressLines(TextWriter writer, TimeProvider clock) : IPr
         }
 
         _last = clock.GetTimestamp();
-        var total = progress.Total > 0 ? $" of {Count(progress.Total)}" : "";
-        writer.WriteLine($"{progress.Stage}: {Count(progress.Done)}{total}");
+        var done = progress.Total > 0 ? $": {Count(progress.Done)} of {Count(progress.Total)}" : "";
+        writer.WriteLine(progress.Stage + done);
     }
 
     public void Say(string line) => writer.WriteLine(line);
