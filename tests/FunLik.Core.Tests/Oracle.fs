@@ -115,10 +115,11 @@ module Oracle =
         rounded id rows given tables outputs
 
     /// Values with the uncertainty that rounding gives them, from a few evaluations in which each number is moved at random by
-    /// this relative size and zeros have random signs (discrete stochastic arithmetic, Vignes 2004). Where such an evaluation
-    /// is not finite, or not of the same infinity, the uncertainty is infinite.
+    /// this relative size and rounded, and zeros have random signs (discrete stochastic arithmetic, Vignes 2004). Where such an
+    /// evaluation is not finite, or not of the same infinity, the uncertainty is infinite.
     let uncertain
         (size: float)
+        (round: float -> float)
         (rows: int)
         (given: (string * Given) list)
         (tables: Map<string, Table>)
@@ -128,7 +129,7 @@ module Oracle =
 
         let noisy =
             [
-                for seed in 1..5 ->
+                for seed in 1..12 ->
                     let random = Random seed
 
                     let rounding (x: float) : float =
@@ -137,7 +138,7 @@ module Oracle =
                         if x = 0.0 then
                             Math.CopySign(0.0, u)
                         else
-                            x * (1.0 + size * u)
+                            round (x * (1.0 + size * u))
 
                     rounded rounding rows given tables outputs
             ]

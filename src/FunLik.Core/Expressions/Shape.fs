@@ -44,10 +44,13 @@ type SparseMatrix(rows: int, columns: int, rowStart: int[], columnOf: int[], val
                 (nameof rowStart)
                 "a sparse matrix needs rows + 1 starts and a column a value"
 
-        if rowStart[rows] <> values.Length then
+        if rowStart[0] <> 0 || rowStart[rows] <> values.Length then
             invalidArg
                 (nameof rowStart)
-                "the last row start of a sparse matrix is its number of values"
+                "the row starts of a sparse matrix go from 0 to its number of values"
+
+        if rowStart |> Array.pairwise |> Array.exists (fun (a, b) -> a > b) then
+            invalidArg (nameof rowStart) "the row starts of a sparse matrix never fall"
 
         for column in columnOf do
             if column < 0 || column >= columns then
