@@ -99,12 +99,38 @@ module internal OnnxPortable =
         | Node.Constant values -> values |> Array.forall (fun v -> v <> 0.0)
         | _ -> false
 
+    /// The lowest finite number of an element type, and one that is hardly above it.
+    let private lowest (element: OnnxElement) : float * float =
+        if element.IsFloat then
+            float -Single.MaxValue, float -3.4e38f
+        else
+            -Double.MaxValue, -1.79e308
+
+    /// log Σ exp x without -∞ among the x: ONNX Runtime goes wrong where that is the first.
+    let private logSumExp (element: OnnxElement) (x: Expr) : Expr =
+        let low, nearlyLow = lowest element
+        let atLeast (bound: Expr) (e: Expr) : Expr = Expr.select (Expr.less e bound) bound e
+        let whole = Expr.logSumExp (atLeast (Expr.scalar low) x)
+
+        Expr.select (Expr.less whole (Expr.scalar nearlyLow)) (Expr.scalar -infinity) whole
+
+    /// The argument of a log Σ exp that has been composed already.
+    let private composedArgument (e: Expr) : Expr option =
+        match e.Node with
+        | Node.Apply(Op.Select, [ _; bound; x ]) ->
+            match bound.Node with
+            | Node.Constant [| b |] when b = -Double.MaxValue || b = float -Single.MaxValue ->
+                Some x
+            | _ -> None
+        | _ -> None
+
     /// What stands for an operation in a graph of this element type; None where ONNX Runtime has an operator for it.
     let expansion (element: OnnxElement) (op: Op) (arguments: Expr list) : Expr option =
         match op, arguments with
         | Op.Log1p, [ x ] -> Some(log1p x)
         | Op.Expm1, [ x ] -> Some(expm1 x)
         | Op.Erf, [ x ] when element.IsDouble -> Some(erf x)
+        | Op.LogSumExp, [ x ] when (composedArgument x).IsNone -> Some(logSumExp element x)
         | Op.MaskedMul, [ a; b ] -> Some(if isNowhereZero a then a * b else maskedMul a b)
         | Op.XLogY, [ x; y ] -> Some(if isNowhereZero x then x * log y else xlogy x y)
         | _ -> None
@@ -209,9 +235,23 @@ module internal OnnxPortable =
                 patterns[shape] <- made
                 made
 
-        fun node ->
+        let logSumExpOf (node: Expr) : Expr option =
             match node.Node with
-            | Node.Apply(Op.Select, _) ->
+            | Node.Apply(Op.Select, [ _; _; whole ]) ->
+                match whole.Node with
+                | Node.Apply(Op.LogSumExp, [ inner ]) ->
+                    composedArgument inner
+                    |> Option.filter (fun x ->
+                        [ OnnxElement.Double; OnnxElement.Float ]
+                        |> List.exists (fun element ->
+                            Expr.structural.Equals(logSumExp element x, node)))
+                | _ -> None
+            | _ -> None
+
+        fun node ->
+            match node.Node, logSumExpOf node with
+            | _, Some x -> Expr.logSumExp x
+            | Node.Apply(Op.Select, _), None ->
                 of' node.Shape
                 |> List.tryPick (fun (op, pattern) ->
                     matching pattern node
