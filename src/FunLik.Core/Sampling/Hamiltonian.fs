@@ -123,10 +123,12 @@ module Hamiltonian =
     [<Struct>]
     type private Place = { Q: float[]; Y: float[]; G: float[] }
 
-    /// Adds a matrix times each row of `from` to the same row of `sum`.
+    /// Adds each row of `from` times a packed triangular matrix to the same row of `sum`, one strip
+    /// of columns after the other: what is zero in a strip is left out.
     let private addProducts
         (n: int)
         (rows: int)
+        (isUpper: bool)
         (matrix: Buffer<float>)
         (from: float[])
         (sum: float[])
@@ -137,7 +139,17 @@ module Hamiltonian =
         use panels = fixed &packed[0]
         use target = fixed &sum[0]
         Gemm.pack (source, rows, n, n, 1, panels)
-        Gemm.multiplyPanels (panels, rows, n, matrix.Start, n, target, n, true)
+        let width = Gemm.panelColumns<float>()
+
+        for first in 0..width .. n - 1 do
+            let columns = min width (n - first)
+            let top = if isUpper then 0 else first
+            let depth = if isUpper then first + columns else n - first
+            let left = (Strided.from panels (Gemm.PanelRows * n)).From(0, top * Gemm.PanelRows)
+            let strip = (Strided.from matrix.Start (width * n)).From(0, first * n + top * width)
+            let part = (Strided.from target n).From(0, first)
+            GemmTile.multiply (left, rows, depth, strip, width, columns, part, true)
+
         GC.KeepAlive matrix
         pool.Return packed
 
@@ -161,7 +173,7 @@ module Hamiltonian =
                 )
         | Mover.Panels(whole, _, _) ->
             Array.Copy(from, q, rows * n)
-            addProducts n rows whole p q
+            addProducts n rows true whole p q
 
     /// Adds ε·Sᵀ·gradient to each row of momenta, or half of it.
     let private kick
@@ -180,7 +192,8 @@ module Hamiltonian =
                 let row = Span(p, c * n, n)
                 let slopes = ReadOnlySpan(g, c * n, n)
                 TensorPrimitives.MultiplyAdd(slopes, ReadOnlySpan scales, row, row)
-        | Mover.Panels(_, whole, half) -> addProducts n rows (if isHalf then half else whole) g p
+        | Mover.Panels(_, whole, half) ->
+            addProducts n rows false (if isHalf then half else whole) g p
 
     /// Puts a row back to where it was, and turns its momentum round.
     let private bounce (n: int) (c: int) (here: Place) (there: Place) (p: float[]) : unit =
