@@ -113,7 +113,7 @@ let ``programs have each structure once, arguments before what uses them`` () =
 let ``engines compute what expressions say`` () =
     for engine in Engines.all do
         for borders in [ false; true ] do
-            holds (fun steps seed ->
+            holdsFor 200 (fun steps seed ->
                 let original = outputs steps
 
                 let given =
@@ -125,7 +125,7 @@ let ``engines compute what expressions say`` () =
 [<Fact>]
 let ``engines compute gradients as expressions say`` () =
     for engine in Engines.all do
-        holds (fun steps seed ->
+        holdsFor 200 (fun steps seed ->
             let original = gradient (outputs steps)
 
             let given =
@@ -133,6 +133,24 @@ let ``engines compute gradients as expressions say`` () =
 
             let found = Engines.evaluate engine rows given RandomExpressions.tables original
             agree engine given original found)
+
+[<Fact>]
+let ``results are the same bits for any number of threads`` () =
+    let rows = 300
+
+    for engine in Engines.all do
+        holdsFor 50 (fun steps seed ->
+            let original = outputs steps @ gradient (outputs steps)
+            let given = RandomExpressions.given false seed rows |> needed original
+            let program = original |> List.mapi (fun k e -> $"y{k}", e) |> Program.ofOutputs
+            let prepared = engine.Prepare program given RandomExpressions.tables
+
+            let bits threads =
+                prepared { RunOptions.Single with Threads = threads } rows
+                |> List.map (fun r -> r.Values |> Array.map BitConverter.DoubleToInt64Bits)
+
+            let one = bits 1
+            one = bits 2 && one = bits 7)
 
 [<Fact>]
 let ``tangents and cotangents of random expressions are transposed to each other`` () =

@@ -99,6 +99,72 @@ public class CommandLineTests(Workplace workplace) : IClassFixture<Workplace>
     }
 
     [Fact]
+    public async Task Fit_finds_the_maximum_and_says_how_it_went()
+    {
+        var result = await Cli.Run("fit", "--model", workplace.Model, "--starts", "3", "--json");
+        Assert.Equal(0, result.ExitCode);
+        var json = result.Json();
+        var (main, constraint) = Workplace.CountingLogDensity(1, 0);
+        Assert.Equal("converged", json.GetProperty("status").GetString());
+        Assert.Equal(-2 * (main + constraint), json.GetProperty("twiceNll").GetDouble(), 9);
+        Assert.Equal(1, json.GetProperty("parameters").GetProperty("mu").GetDouble(), 6);
+        Assert.Equal(Math.Sqrt(7 + 0.16) / 3, json.GetProperty("sigma").GetProperty("mu").GetDouble(), 6);
+        Assert.InRange(json.GetProperty("gradientNorm").GetDouble(), 0, 1e-6);
+        Assert.InRange(json.GetProperty("edm").GetDouble(), 0, 1e-8);
+        Assert.True(json.GetProperty("evaluations").GetInt32() > 0);
+        Assert.Empty(json.GetProperty("activeBounds").EnumerateArray());
+        var minimum = Assert.Single(json.GetProperty("minima").EnumerateArray());
+        Assert.Equal(3, minimum.GetProperty("starts").GetInt32());
+    }
+
+    [Fact]
+    public async Task Fit_keeps_what_is_fixed()
+    {
+        var json = (await Cli.Run("fit", "--model", workplace.Model, "--fix", "mu=0.5", "--poi", Workplace.Nuisance, "--json")).Json();
+        Assert.Equal(0.5, json.GetProperty("parameters").GetProperty("mu").GetDouble());
+
+        // With mean 5.5 + 0.4 θ the nuisance solves 0.4 (7 / mean - 1) = θ.
+        var theta = json.GetProperty("parameters").GetProperty(Workplace.Nuisance).GetDouble();
+        Assert.Equal(0.4 * (7 / (5.5 + 0.4 * theta) - 1), theta, 7);
+        Assert.Equal(JsonValueKind.Null, json.GetProperty("sigma").GetProperty("mu").ValueKind);
+
+        var table = await Cli.Run("fit", "--model", workplace.Model, "--fix", "mu=0.5");
+        Assert.StartsWith("converged\n", table.Output);
+        Assert.Matches(@"mu +0\.50000000 +fixed", table.Output);
+    }
+
+    [Fact]
+    public async Task Scan_is_relative_to_the_minimum()
+    {
+        var result = await Cli.Run(
+            "scan", "--model", workplace.Model, "--parameter", "mu", "--from", "0.5", "--to", "1.5", "--count", "3", "--json");
+        Assert.Equal(0, result.ExitCode);
+        var json = result.Json();
+        Assert.Equal([0.5, 1, 1.5], json.GetProperty("x").EnumerateArray().Select(x => x.GetDouble()));
+        Assert.All(json.GetProperty("status").EnumerateArray(), status => Assert.Equal("converged", status.GetString()));
+        var fit = (await Cli.Run("fit", "--model", workplace.Model, "--fix", "mu=0.5", "--json")).Json();
+        var minimum = json.GetProperty("minimum").GetProperty("twiceNll").GetDouble();
+        var t = json.GetProperty("twiceDeltaNll").EnumerateArray().Select(value => value.GetDouble()).ToArray();
+        Assert.Equal(fit.GetProperty("twiceNll").GetDouble() - minimum, t[0], 8);
+        Assert.Equal(0, t[1], 8);
+        Assert.All(t, value => Assert.True(value >= 0));
+    }
+
+    [Fact]
+    public async Task What_does_not_converge_is_exit_code_3_and_a_whole_answer()
+    {
+        string[] scan = ["scan", "--model", workplace.Model, "--parameter", "mu", "--from", "-2", "--to", "1", "--count", "2"];
+        var result = await Cli.Run([.. scan, "--json"]);
+        Assert.Equal(3, result.ExitCode);
+        var json = result.Json();
+        Assert.Equal(["notFinite", "converged"], json.GetProperty("status").EnumerateArray().Select(status => status.GetString()));
+        Assert.Equal(JsonValueKind.Null, json.GetProperty("twiceDeltaNll")[0].ValueKind);
+        var table = await Cli.Run(scan);
+        Assert.Equal(3, table.ExitCode);
+        Assert.Contains("notFinite", table.Output);
+    }
+
+    [Fact]
     public async Task Inspect_describes_the_model_and_the_machine()
     {
         var json = (await Cli.Run("inspect", "--model", workplace.Model, "--json")).Json();

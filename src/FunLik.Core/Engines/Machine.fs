@@ -16,7 +16,7 @@ module internal Cut =
     /// Tiles of a block are added up one after the other; there are at most as many blocks.
     let private mostBlocks = 64
 
-    let private leastTiles = 8
+    let private leastTiles = 4
 
     let private lanesFor<'T when 'T: unmanaged> (rows: int) : int =
         if rows = 1 then 1

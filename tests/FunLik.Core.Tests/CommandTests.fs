@@ -1,0 +1,212 @@
+module FunLik.Tests.CommandTests
+
+open System
+open System.IO
+open System.Text
+open FsCheck
+open FsCheck.FSharp
+open Xunit
+open FunLik
+
+let private context: VerbContext =
+    {
+        Options = RunOptions.Single
+        Progress = ignore
+        Clock = fun () -> DateTimeOffset.UnixEpoch
+    }
+
+let private parsed (line: string) : Verb =
+    match Arguments.parse (List.ofArray (line.Split ' ')) with
+    | Ok(Command.Verb(verb, _, _)) -> verb
+    | other -> failwith $"{line}: {other}"
+
+let private refused (line: string) : Error list =
+    match
+        Arguments.parse (List.ofArray (line.Split(' ', StringSplitOptions.RemoveEmptyEntries)))
+    with
+    | Result.Error mistake -> mistake.Errors
+    | Ok other -> failwith $"{line}: {other}"
+
+let private source: ModelSource = { File = "m.json"; Options = ModelOptions.None }
+
+[<Fact>]
+let ``arguments are values`` () =
+    Assert.Equal(
+        Verb.Eval(source, { Points = "p.npy"; Gradient = true }),
+        parsed "eval --gradient --points p.npy --model m.json"
+    )
+
+    Assert.Equal(
+        Verb.Fit(source, { Fix = [ "a", 1.0; "b=c", -2e-3 ]; Poi = Some "mu"; Starts = Some 4 }),
+        parsed "fit --fix a=1 --fix b=c=-2e-3 --poi=mu --starts 4 --model=m.json"
+    )
+
+    Assert.Equal(
+        Verb.Scan(source, { Parameter = "mu"; From = -1.0; To = 2.5; Count = 8; Frozen = true }),
+        parsed "scan --model m.json --from -1 --to 2.5 --count 8 --parameter mu --frozen --json"
+    )
+
+    Assert.Equal(Verb.Run "job.json", parsed "run job.json --threads 2")
+
+[<Fact>]
+let ``options of workspaces go with the model`` () =
+    let options =
+        {
+            Patch = Some "set.json:a"
+            Scalings = Some "s.json"
+            Measurement = Some "first"
+            Interpolation = [ "normsys", "code1"; "histosys", "code0" ]
+        }
+
+    Assert.Equal(
+        Verb.Inspect { File = "m.json"; Options = options },
+        parsed
+            "inspect --model m.json --patch set.json:a --scalings s.json --measurement first --interpolation normsys=code1,histosys=code0"
+    )
+
+[<Fact>]
+let ``mistakes in several options come together`` () =
+    let places =
+        refused "scan --model m.json --parameter mu --from a --to b --count 0 --threads x"
+        |> List.choose _.Path
+
+    Assert.Equal<string list>([ "--threads"; "--from"; "--to"; "--count" ], places)
+
+[<Fact>]
+let ``numbers are those of JSON, whatever the culture's commas`` () =
+    for bad in [ "1,5"; "1.5.2"; "inf"; "NaN"; "0x10"; "1e999"; "" ] do
+        Assert.NotEmpty(refused $"fit --model m.json --fix a={bad}")
+
+/// Any list of words, among them those that mean something, is a command or a usage error: nothing is raised.
+[<Fact>]
+let ``no command line is out of the question`` () =
+    let words =
+        "eval fit scan inspect run help --help --json --model --points --fix a=1 a= = --count 3 -1 --threads --from --frozen -- - m"
+            .Split
+            ' '
+
+    let word =
+        Gen.oneof [ Gen.elements words; ArbMap.defaults |> ArbMap.generate<string> ]
+        |> Gen.map (fun w -> if isNull w then "" else w)
+
+    let holds (line: string list) : bool =
+        match Arguments.parse line with
+        | Ok _ -> true
+        | Result.Error mistake ->
+            not mistake.Errors.IsEmpty
+            && mistake.Usage <> ""
+            && mistake.Errors |> List.forall (fun e -> e.Kind = ErrorKind.Usage)
+
+    Check.One(Config.QuickThrowOnFailure, Prop.forAll (Arb.fromGen (Gen.listOf word)) holds)
+
+[<Fact>]
+let ``tables line up`` () =
+    let lines =
+        TextTable.lines
+            [ TextTable.words "name"; TextTable.numbers "value" ]
+            [ [ "a"; "1.5" ]; [ "longer"; "-12.25" ] ]
+
+    Assert.Equal<string list>([ "name     value"; "a          1.5"; "longer  -12.25" ], lines)
+
+[<Fact>]
+let ``numbers for people are rounded and never culture's`` () =
+    Assert.Equal("1.50", TextTable.fixedPoint 2 1.5)
+    Assert.Equal("-∞", TextTable.fixedPoint 2 -infinity)
+    Assert.Equal("not a number", TextTable.significant 3 nan)
+    Assert.Equal("1,234,567", TextTable.count 1234567L)
+
+[<Fact>]
+let ``values of a scan have exact ends`` () =
+    let holds (low: NormalFloat) (width: NormalFloat) (count: PositiveInt) : bool =
+        let low, high = low.Get, low.Get + abs width.Get
+        let count = 2 + count.Get
+
+        let values =
+            Scanning.values
+                { Parameter = "x"; From = low; To = high; Count = count; Frozen = false }
+
+        values.Length = count
+        && values[0] = low
+        && values[count - 1] = high
+        && Array.pairwise values |> Array.forall (fun (a, b) -> a <= b)
+
+    Check.One(Config.QuickThrowOnFailure, holds)
+
+[<Fact>]
+let ``quick JIT is told from variables first, then from the configuration`` () =
+    let isOn (variables: (string * string) list) (configured: (string * obj) list) : bool =
+        let find (pairs: (string * 'v) list) (name: string) =
+            pairs |> List.tryFind (fun (key, _) -> key = name) |> Option.map snd
+
+        Tiering.decide
+            (find variables >> Option.defaultValue null)
+            (find configured >> Option.defaultValue null)
+
+    let off = "System.Runtime.TieredCompilation.QuickJit", box false
+    Assert.True(isOn [] [])
+    Assert.False(isOn [] [ off ])
+    Assert.False(isOn [] [ fst off, box "false" ])
+    Assert.False(isOn [ "DOTNET_TC_QuickJit", "0" ] [])
+    Assert.True(isOn [ "DOTNET_TC_QuickJit", "1" ] [ off ])
+    Assert.False(isOn [ "DOTNET_TieredCompilation", "0" ] [])
+    Assert.False(isOn [] [ "System.Runtime.TieredCompilation", box false ])
+
+let private json (line: string list) : Json =
+    let outcome = Commands.run context (line @ [ "--json" ])
+    use stream = new MemoryStream()
+    outcome.Output stream
+    Json.parse (Encoding.UTF8.GetString(stream.ToArray())) |> Error.orRaise
+
+let private numbers (name: string) (value: Json) : float option list =
+    value
+    |> Json.field
+        name
+        (Json.list (fun item ->
+            if string item = "null" then
+                Ok None
+            else
+                Json.float item |> Result.map Some))
+    |> Error.orRaise
+
+/// The shared points have the authors' own values of log likelihood and log prior: the machine contract gives their sum back.
+[<SharedFact("reference/lhc-toy-points.json")>]
+let ``eval gives the authors' values of their search, and null outside`` () =
+    let reference =
+        Json.parseFile (Support.sharedFile "reference/lhc-toy-points.json")
+        |> Result.bind (
+            Json.list (fun point ->
+                Validation.map2
+                    (fun x y -> x, y)
+                    (Json.field "x" (Json.floats 95) point)
+                    (Json.field "logPosterior" Json.float point))
+        )
+        |> Error.orRaise
+
+    let outside = Array.init 95 (fun i -> if i = 0 then -2.0 else 0.0)
+    let points = (reference |> List.map fst) @ [ outside ]
+    let folder = Directory.CreateTempSubdirectory "funlik-"
+
+    try
+        let file = Path.Combine(folder.FullName, "points.npy")
+
+        Npy.writeFloats file { Shape = [ points.Length; 95 ]; Values = Array.concat points }
+        |> Error.orRaise
+
+        let model = Support.sharedFile "data/lhc-toy.json"
+        let answer = json [ "eval"; "--model"; model; "--points"; file; "--gradient" ]
+        let found = numbers "logDensity" answer
+        Assert.Equal(None, List.last found)
+
+        for (_, expected), value in List.zip reference (List.take reference.Length found) do
+            Assert.InRange(abs (value.Value - expected) / abs expected, 0.0, 1e-11)
+
+        let sums =
+            List.map2
+                (Option.map2 (+))
+                (numbers "main" answer)
+                (List.map2 (Option.map2 (+)) (numbers "constraint" answer) (numbers "prior" answer))
+
+        for sum, value in List.zip sums found do
+            Assert.Equal(Option.defaultValue nan value, Option.defaultValue nan sum, 1e-9)
+    finally
+        folder.Delete true
