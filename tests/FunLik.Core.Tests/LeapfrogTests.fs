@@ -117,3 +117,56 @@ let ``a dense metric makes the sampler affine`` () =
         Assert.True(largestDifference (image x.Points) y.Points < 1e-9)
         Assert.Equal<bool[]>(info.Accepted, same.Accepted)
         Assert.True(largestDifference x.Points z.Points < 1e-12)
+
+[<Fact>]
+let ``a leapfrog step in a dense metric is the sums written out`` () =
+    let normal (n: int) =
+        objective n (fun x g ->
+            x |> Array.iteri (fun i v -> g[i] <- -v)
+            -0.5 * Array.sumBy (fun v -> v * v) x)
+
+    for n in [ 1..20 ] @ [ 31; 32; 33; 95 ] do
+        let rows, step = 15, 0.1
+        let objective = normal n
+        let draw (k: int) = Key.normals (rows * n) (Key.fold k (Key.ofSeed n))
+        let start = Chains.start RunOptions.Single objective (draw 0)
+
+        let factor =
+            Key.normals (n * n) (Key.fold 2 (Key.ofSeed n))
+            |> Array.mapi (fun k v ->
+                if k % n > k / n then 0.0
+                elif k % n = k / n then 1.0 + abs v
+                else 0.1 * v)
+
+        let at (values: float[]) (row: int) (i: int) = values[row * n + i]
+        let matrix (i: int) (j: int) = factor[i * n + j]
+        let sum (term: int -> float) = Seq.sumBy term (seq { 0 .. n - 1 })
+
+        let kick (gradient: float[]) (momenta: float[]) =
+            Array.init (rows * n) (fun k ->
+                let row, j = k / n, k % n
+                momenta[k] + 0.5 * step * sum (fun i -> matrix i j * at gradient row i))
+
+        let halfway = kick start.Gradient (draw 1)
+
+        let points =
+            Array.init (rows * n) (fun k ->
+                let row, i = k / n, k % n
+                start.Points[k] + step * sum (fun j -> matrix i j * at halfway row j))
+
+        let moved =
+            Hamiltonian.leapfrog
+                RunOptions.Single
+                objective
+                (Hamiltonian.settings step (Metric.Dense factor))
+                1
+                {
+                    Points = start.Points
+                    Momenta = draw 1
+                    LogDensity = start.LogDensity
+                    Gradient = start.Gradient
+                }
+
+        let momenta = kick (Array.map (~-) points) halfway
+        Assert.True(largestDifference points moved.Points < 1e-13)
+        Assert.True(largestDifference momenta moved.Momenta < 1e-13)
