@@ -10,6 +10,9 @@ open FunLik
 let private config =
     Config.QuickThrowOnFailure.WithMaxTest(200).WithReplay(20261122UL, 4711UL)
 
+let private holdsFor (tests: int) (law: RandomExpressions.Step list -> int -> bool) : unit =
+    Check.One(config.WithMaxTest tests, law)
+
 let private holds (law: RandomExpressions.Step list -> int -> bool) : unit = Check.One(config, law)
 
 /// The last few of what steps make.
