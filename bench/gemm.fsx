@@ -1,4 +1,4 @@
-// Gemm.multiply against OpenBLAS and against its own kernel on hot data: GFLOP/s. Each contestant runs
+// Gemm.multiply against OpenBLAS, ONNX Runtime and its own kernel on hot data: GFLOP/s. Each contestant runs
 // in a process of its own, one after the other, round by round; a round gives its best spell, the
 // table the median of the rounds.
 //
@@ -18,6 +18,8 @@ open Microsoft.FSharp.NativeInterop
 
 let sizes = [ 512; 1024; 2048 ]
 let coreTypes = [ "SKYLAKEX"; "COOPERLAKE"; "ZEN" ]
+let runtime = "ONNX RT"
+let peerNames = runtime :: coreTypes
 
 [<DllImport("libopenblas.so.0")>]
 extern void cblas_sgemm(
@@ -139,6 +141,57 @@ let blas () =
         report "float32" n (product<float32> single n)
         report "float" n (product<float> double n)
 
+/// ONNX Runtime's MatMul with a constant right matrix, which it packs beforehand. Its times contain the copies of the left matrix
+/// and of the result, a few per cent.
+let onnx (threads: int) =
+    let options = { OnnxSessionOptions.defaults with Threads = threads }
+
+    let time (kind: string) element (data: int -> OnnxData) n =
+        let tensor name : OnnxTensor = { Name = name; Dims = [ n; n ]; Data = data (n * n) }
+        let info name = OnnxFormat.valueInfo name element [ OnnxDim.Known n; OnnxDim.Known n ]
+
+        let node: OnnxNode =
+            {
+                OpType = "MatMul"
+                Domain = ""
+                Name = "product"
+                Inputs = [ "a"; "b" ]
+                Outputs = [ "c" ]
+                Attributes = []
+            }
+
+        let model: OnnxModel =
+            {
+                IrVersion = 8
+                Opsets = [ ("", 17) ]
+                Producer = "bench"
+                ProducerVersion = ""
+                DocString = ""
+                MetadataProps = []
+                Graph =
+                    {
+                        Name = "product"
+                        Nodes = [ node ]
+                        Initializers = [ tensor "b" ]
+                        Inputs = [ info "a" ]
+                        Outputs = [ info "c" ]
+                    }
+            }
+
+        use session =
+            OnnxFormat.write model
+            |> Result.bind (OnnxRuntime.openBytes options)
+            |> Error.orRaise
+
+        let a = tensor "a"
+
+        rate (2.0 * float n ** 3.0) (fun () -> session.Run [ a ] |> Error.orRaise |> ignore)
+        |> report kind n
+
+    for n in sizes do
+        time "float32" OnnxElement.Float (fun size -> OnnxData.Float(Array.create size 0.5f)) n
+        time "float" OnnxElement.Double (fun size -> OnnxData.Double(Array.create size 0.5)) n
+
 /// Runs this script as a child and returns its (kind, size) with GFLOP/s.
 let child (mode: string) (threads: int) (environment: (string * string) list) =
     let start =
@@ -179,7 +232,9 @@ let compare (rounds: int) (threads: int) =
                 [ "OPENBLAS_NUM_THREADS", string threads; "OPENBLAS_CORETYPE", core ])
 
     let contestants =
-        ("FunLik", (fun () -> child "ours" threads [])) :: List.map blasOf coreTypes
+        ("FunLik", (fun () -> child "ours" threads []))
+        :: (runtime, (fun () -> child "onnx" threads []))
+        :: List.map blasOf coreTypes
 
     let results =
         [
@@ -205,7 +260,7 @@ let compare (rounds: int) (threads: int) =
         ""
         ""
         "FunLik"
-        (String.Join("", coreTypes |> List.map (sprintf "%11s")))
+        (String.Join("", peerNames |> List.map (sprintf "%11s")))
         "of best"
         "of hot"
 
@@ -216,10 +271,10 @@ let compare (rounds: int) (threads: int) =
             let mine = results[("FunLik", (kind, n))]
 
             let peers =
-                coreTypes |> List.choose (fun core -> Map.tryFind (core, (kind, n)) results)
+                peerNames |> List.choose (fun peer -> Map.tryFind (peer, (kind, n)) results)
 
             let ratio = if peers.IsEmpty then nan else mine / List.max peers
-            let columns = coreTypes |> List.map (fun core -> " " + show core kind n)
+            let columns = peerNames |> List.map (fun peer -> " " + show peer kind n)
 
             printfn
                 "%-8s %5d %s %s %7.0f%% %7.0f%%"
@@ -237,6 +292,7 @@ match fsi.CommandLineArgs |> Array.skip 1 |> List.ofArray with
     ours<float32> "float32" (int threads)
     ours<float> "float" (int threads)
 | [ "blas"; _ ] -> blas ()
+| [ "onnx"; threads ] -> onnx (int threads)
 | [] -> compare 3 2
 | [ rounds ] -> compare (int rounds) 2
 | rounds :: threads :: _ -> compare (int rounds) (int threads)
