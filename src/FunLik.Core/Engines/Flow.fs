@@ -149,12 +149,6 @@ type internal Facts(program: Program, rowInput: string -> bool) =
                |> Seq.forall (fun c -> this.Op c = Some Op.MatVec && arguments[c][1] <> i)
         | _ -> false
 
-    /// What a node reads when it is computed.
-    member this.Reads(i: int) : int[] =
-        match this.Inner i with
-        | ValueSome inner -> arguments[inner]
-        | ValueNone -> arguments[i]
-
     /// The node whose memory a node is read from.
     member this.Home(i: int) : int =
         match this.Alias i with

@@ -62,12 +62,13 @@ type Session<'T when 'T: unmanaged>() =
     abstract Outputs: KernelOutput[]
 
     /// Runs `rows` points. Inputs and outputs are row-major: rows x size elements each (size elements for an output that is
-    /// not a row's). No memory is allocated once the session has run batches of this kind.
+    /// not a row's). Tiles and sums are kept for later runs;
+    /// a run allocates no more than a few small objects.
     abstract Run:
         rows: int * inputs: nativeptr<'T>[] * outputs: nativeptr<'T>[] * options: RunOptions -> unit
 
     /// Gives other values to some of the shared inputs; what depends on shared inputs is computed again. Not while the session
-    /// runs. No memory is allocated.
+    /// runs.
     abstract Update: shared: Map<string, 'T[]> -> unit
 
     /// The same on arrays, whose lengths are checked.
