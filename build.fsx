@@ -87,30 +87,32 @@ let step name (action: unit -> unit) =
 
 // ---- Restore and build
 
-let nativeFolder = "native/onnxruntime"
+let npmFolder = "npm"
 
 /// Runs npm only where node_modules is not yet what the lock file says.
 let npm () =
-    let stamp = at $"{nativeFolder}/node_modules/.lock-sha256"
+    let stamp = at $"{npmFolder}/node_modules/.lock-sha256"
 
     let wanted =
-        at $"{nativeFolder}/package-lock.json"
+        at $"{npmFolder}/package-lock.json"
         |> File.ReadAllBytes
         |> SHA256.HashData
         |> Convert.ToHexString
 
     if not (File.Exists stamp && File.ReadAllText stamp = wanted) then
         match
-            execute nativeFolder [] "npm" [ "ci"; "--ignore-scripts"; "--no-audit"; "--no-fund" ]
+            execute npmFolder [] "npm" [ "ci"; "--ignore-scripts"; "--no-audit"; "--no-fund" ]
         with
         | Some 0 -> File.WriteAllText(stamp, wanted)
-        | Some code -> printfn $"npm ci failed with exit code {code}: going on without ONNX Runtime"
-        | None -> printfn "npm is not on the PATH: going on without ONNX Runtime"
+        | Some code ->
+            printfn
+                $"npm ci failed with exit code {code}: going on without ONNX Runtime and figures"
+        | None -> printfn "npm is not on the PATH: going on without ONNX Runtime and figures"
 
 let setup () =
     step "restore tools" (fun () -> dotnet "tool restore --verbosity quiet")
     step "restore packages" (fun () -> dotnet "paket restore --silent")
-    step "restore ONNX Runtime" npm
+    step "restore npm" npm
 
 let program = "artifacts/funlik"
 
@@ -311,7 +313,7 @@ let clean () =
 
 let rec targets: (string * string * (string list -> unit)) list =
     [
-        "setup", "restores tools, packages, and ONNX Runtime's native library", (fun _ -> setup ())
+        "setup", "restores tools, packages, and what comes from npm", (fun _ -> setup ())
         "build", "setup, then builds everything and leaves artifacts/funlik", (fun _ -> build ())
         "format", "rewrites F# files in the project's layout", (fun _ -> format ())
         "check-format",

@@ -391,7 +391,7 @@ module OnnxRuntimeTests =
             try
                 let root = Path.Combine(folder.FullName, "bin", "Release")
                 let located named = OnnxRuntime.locateFrom named [ root ] |> Error.orRaise
-                let package = "native/onnxruntime/node_modules/onnxruntime-node/bin/napi-v6/linux"
+                let package = "npm/node_modules/onnxruntime-node/bin/napi-v6/linux"
                 let npm = place [ package; architecture; "libonnxruntime.so.1" ]
                 Assert.Equal(npm, located None)
 
@@ -404,6 +404,8 @@ module OnnxRuntimeTests =
                         ]
 
                 Assert.Equal(beside, located None)
+                let published = place [ "bin/Release/libonnxruntime.so" ]
+                Assert.Equal(published, located None)
                 let named = place [ "elsewhere.so" ]
                 Assert.Equal(named, located (Some named))
             finally

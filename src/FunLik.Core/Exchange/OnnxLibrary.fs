@@ -43,16 +43,19 @@ module internal OnnxLibrary =
             let package (folder: DirectoryInfo) =
                 Path.Combine(
                     folder.FullName,
-                    "native/onnxruntime/node_modules/onnxruntime-node/bin/napi-v6",
+                    "npm/node_modules/onnxruntime-node/bin/napi-v6",
                     npm,
                     architecture
                 )
 
             seq {
                 for folder in
-                    Seq.append
-                        (Seq.map beside roots)
-                        (roots |> Seq.collect (upward >> Seq.map package)) do
+                    Seq.concat
+                        [
+                            Seq.ofList roots
+                            Seq.map beside roots
+                            roots |> Seq.collect (upward >> Seq.map package)
+                        ] do
                     for name in names do
                         Path.GetFullPath(Path.Combine(folder, name))
             }
@@ -75,7 +78,7 @@ module internal OnnxLibrary =
             | None ->
                 Error.make ErrorKind.Environment "ONNX Runtime's native library is not here"
                 |> Error.hint (
-                    "Run `npm ci --ignore-scripts` in native/onnxruntime, "
+                    "Run `npm ci --ignore-scripts` in the folder npm, "
                     + $"or set {variable} to the library's full path."
                 )
                 |> Error.fail

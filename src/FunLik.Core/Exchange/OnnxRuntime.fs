@@ -182,9 +182,9 @@ type OnnxSession
 module OnnxRuntime =
 
     /// The native library's full path: the file that the environment variable FUNLIK_ONNXRUNTIME
-    /// names; or else runtimes/<rid>/native beside the program; or else what npm put into
-    /// native/onnxruntime in a folder above the program, or in F# Interactive above the current
-    /// one. Nothing is loaded.
+    /// names; or else one beside the program, or in runtimes/<rid>/native there, where NuGet puts it;
+    /// or else what npm put into the folder npm beside or above the program. In F# Interactive the
+    /// current folder counts as the program's too. Nothing is loaded.
     let locate () : Result<string, Error list> = locateHere ()
 
     /// What `locate` finds for this value of FUNLIK_ONNXRUNTIME and these folders in place of the

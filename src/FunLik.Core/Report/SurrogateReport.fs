@@ -1,0 +1,316 @@
+namespace FunLik
+
+/// How good a surrogate, and the quadratic beside it, are on one kind of points.
+type SurrogateSlice =
+    {
+        /// What the points are called: `posterior`, `ridge`, `profile`.
+        Name: string
+        Surrogate: Deviations
+        Quadratic: Deviations
+    }
+
+/// Twice the difference of the negative log likelihood from its minimum, the other parameters profiled, at one value of a parameter.
+type ProfilePair = { Value: float; Exact: float; Learnt: float }
+
+/// A profile of the exact likelihood beside that of the surrogate.
+type ProfileComparison =
+    {
+        /// The parameter.
+        Parameter: string
+        /// Its unit; empty where there is none.
+        Unit: string
+        /// The values, in order.
+        Rows: ProfilePair list
+    }
+
+/// One epoch of a training.
+type HistoryRow =
+    {
+        Epoch: int
+        TrainingLoss: float
+        ValidationLoss: float
+        /// The learning rate.
+        Rate: float
+    }
+
+/// What there is to tell of a surrogate. No times: the same surrogate gives the same page.
+type SurrogateReport =
+    {
+        /// What was learnt.
+        Model: string
+        /// The number of its parameters of interest, and of its nuisance parameters.
+        Pois: int
+        Nuisances: int
+        /// The recipe's name, and the network in words.
+        Recipe: string
+        Network: string
+        /// The numbers of labels, by what they are for.
+        Labels: (string * int64) list
+        /// Evaluations of the exact likelihood, by what they are for, without a total. A gradient is one more.
+        ExactCalls: (string * int64) list
+        /// The accuracy, by kind of points.
+        Slices: SurrogateSlice list
+        /// t of the parameter of interest, where there is one.
+        TMu: ProfileComparison option
+        /// The training, epoch by epoch.
+        History: HistoryRow list
+        /// What was checked: passed, failed, or not done.
+        Checks: (string * bool option) list
+        /// How ONNX Runtime compares with the engine.
+        Agreement: Agreement
+        /// Hashes, keys and versions, by name.
+        Hashes: (string * string) list
+    }
+
+/// The page that a job leaves for people.
+[<RequireQualifiedAccess>]
+module SurrogateReport =
+
+    let private meanOf (f: 'T -> float) (rows: 'T list) : float =
+        if rows.IsEmpty then nan else rows |> List.averageBy f
+
+    /// The mean and the largest size of the difference of a profile, learnt less exact.
+    let private tErrors (profile: ProfileComparison) : float * float =
+        let sizes = profile.Rows |> List.map (fun row -> abs (row.Learnt - row.Exact))
+        meanOf id sizes, (if sizes.IsEmpty then nan else List.max sizes)
+
+    let private number (value: float) : Cell = Cell.Number(value, 3)
+
+    // ---- Sections
+
+    let private highlights (report: SurrogateReport) : (string * Cell) list =
+        [
+            for slice in List.truncate 2 report.Slices do
+                $"mean squared error on {slice.Name} points [log units²]",
+                number slice.Surrogate.Mse
+
+            match report.TMu with
+            | Some profile ->
+                $"mean error of t({profile.Parameter})", number (fst (tErrors profile))
+            | None -> ()
+
+            "evaluations of the exact likelihood", Cell.Count(report.ExactCalls |> List.sumBy snd)
+        ]
+
+    let private summary (report: SurrogateReport) : string =
+        let failed =
+            report.Checks
+            |> List.choose (fun (name, passed) -> if passed = Some false then Some name else None)
+
+        let size =
+            $"The likelihood '{report.Model}' of {report.Pois + report.Nuisances} parameters as a small network"
+
+        if failed.IsEmpty then
+            $"{size}, compared with the exact one on points that the training never saw. All checks that were made passed."
+        else
+            $"""{size}. These checks failed: {String.concat "; " failed}."""
+
+    let private tMu (profile: ProfileComparison) : Section =
+        let column (f: ProfilePair -> float) : float[] = profile.Rows |> List.map f |> Array.ofList
+
+        let x = column _.Value
+        let mean, largest = tErrors profile
+        let shown (value: float) : string = List.head (PageTable.texts [ number value ])
+        let t = $"t({profile.Parameter})"
+
+        let figure =
+            {
+                Title = $"Exact and learnt profile"
+                X = Axis.linear profile.Parameter profile.Unit
+                Panels =
+                    [
+                        {
+                            Axis = Axis.linear $"{t} = −2 Δ log L" ""
+                            Share = 3.0
+                            Series =
+                                [
+                                    Series.create
+                                        Mark.Line
+                                        Colour.Vermilion
+                                        "learnt"
+                                        x
+                                        (column _.Learnt)
+                                    Series.create Mark.Points Colour.Blue "exact" x (column _.Exact)
+                                ]
+                        }
+                        {
+                            Axis = Axis.linear "learnt − exact" ""
+                            Share = 1.2
+                            Series =
+                                [
+                                    Series.create
+                                        Mark.Line
+                                        Colour.Vermilion
+                                        "learnt − exact"
+                                        x
+                                        (column (fun row -> row.Learnt - row.Exact))
+                                ]
+                        }
+                    ]
+                Caption =
+                    $"{t} of the exact likelihood and of the surrogate, all other parameters profiled; below, the difference. "
+                    + $"Its mean size is {shown mean}, the largest {shown largest}."
+            }
+
+        {
+            Title = $"The profile in {profile.Parameter}"
+            Blocks = [ Block.Figure figure ]
+        }
+
+    let private accuracy (report: SurrogateReport) : Section =
+        let unit = "log units"
+
+        let row (slice: SurrogateSlice) : Cell list =
+            let s, q = slice.Surrogate, slice.Quadratic
+
+            [
+                Cell.Text slice.Name
+                Cell.Count(int64 s.Points)
+                number s.Mse
+                number q.Mse
+                number s.Mae
+                number q.Mae
+                number s.Largest
+                number q.Largest
+            ]
+
+        {
+            Title = "Accuracy"
+            Blocks =
+                [
+                    Block.Table
+                        {
+                            Columns =
+                                [
+                                    PageTable.column "points"
+                                    PageTable.column "number"
+                                    PageTable.columnIn $"{unit}²" "mean squared error, surrogate"
+                                    PageTable.columnIn $"{unit}²" "quadratic"
+                                    PageTable.columnIn unit "mean error, surrogate"
+                                    PageTable.columnIn unit "quadratic"
+                                    PageTable.columnIn unit "largest error, surrogate"
+                                    PageTable.columnIn unit "quadratic"
+                                ]
+                            Rows = report.Slices |> List.map row
+                        }
+                    Block.Paragraph
+                        "Errors are differences of the log density from the exact one, at points that the training never saw. The quadratic is fitted to the same labels: it is what a network must beat."
+                ]
+        }
+
+    let private training (history: HistoryRow list) : Section =
+        let column (f: HistoryRow -> float) : float[] = history |> List.map f |> Array.ofList
+        let epoch = column (_.Epoch >> float)
+
+        let line (mark: Mark) (colour: Colour) (name: string) (f: HistoryRow -> float) : Series =
+            Series.create mark colour name epoch (column f)
+
+        let best = history |> List.minBy _.ValidationLoss
+
+        {
+            Title = "Training"
+            Blocks =
+                [
+                    Block.Figure
+                        {
+                            Title = "Loss by epoch"
+                            X = Axis.linear "epoch" ""
+                            Panels =
+                                [
+                                    {
+                                        Axis = Axis.logarithmic "loss" ""
+                                        Share = 3.0
+                                        Series =
+                                            [
+                                                line Mark.Line Colour.Blue "training" _.TrainingLoss
+                                                line
+                                                    Mark.Dashes
+                                                    Colour.Vermilion
+                                                    "validation"
+                                                    _.ValidationLoss
+                                            ]
+                                    }
+                                    {
+                                        Axis = Axis.logarithmic "learning rate" ""
+                                        Share = 1.2
+                                        Series =
+                                            [ line Mark.Steps Colour.Grey "learning rate" _.Rate ]
+                                    }
+                                ]
+                            Caption =
+                                $"The loss of the training and of the validation points, in standardised units; below, the learning rate. The weights of epoch {best.Epoch}, with the smallest validation loss, were kept."
+                        }
+                ]
+        }
+
+    let private agreement (agreement: Agreement) : string * Cell =
+        match agreement with
+        | Agreement.Checked(version, points, largest) ->
+            let shown = List.head (PageTable.texts [ Cell.Number(largest, 2) ])
+
+            $"ONNX Runtime {version}",
+            Cell.Text
+                $"agrees with the engine to {shown} relative to max(1, |y|), at {PageTable.count (int64 points)} points"
+        | Agreement.NotChecked reason -> "ONNX Runtime", Cell.Text $"not checked: {reason}"
+
+    let private checks (report: SurrogateReport) : Section =
+        {
+            Title = "Checks"
+            Blocks =
+                [
+                    Block.Table
+                        {
+                            Columns = [ PageTable.column "check"; PageTable.column "result" ]
+                            Rows =
+                                report.Checks
+                                |> List.map (fun (name, passed) ->
+                                    [ Cell.Text name; Cell.Verdict passed ])
+                        }
+                ]
+        }
+
+    let private facts (report: SurrogateReport) : Section =
+        let counts (what: string) (entries: (string * int64) list) : (string * Cell) list =
+            entries |> List.map (fun (name, count) -> $"{what}: {name}", Cell.Count count)
+
+        {
+            Title = "Facts"
+            Blocks =
+                [
+                    Block.Facts(
+                        [
+                            "model", Cell.Text report.Model
+                            "parameters of interest", Cell.Count(int64 report.Pois)
+                            "nuisance parameters", Cell.Count(int64 report.Nuisances)
+                            "recipe", Cell.Text report.Recipe
+                            "network", Cell.Text report.Network
+                            agreement report.Agreement
+                        ]
+                        @ counts "labels" report.Labels
+                        @ counts "exact calls" report.ExactCalls
+                        @ (report.Hashes |> List.map (fun (name, hash) -> name, Cell.Code hash))
+                    )
+                ]
+        }
+
+    /// The page.
+    let toPage (report: SurrogateReport) : Page =
+        {
+            Title = $"{report.Model}: the surrogate"
+            Summary = summary report
+            Highlights = highlights report
+            Sections =
+                [
+                    match report.TMu with
+                    | Some profile -> tMu profile
+                    | None -> ()
+
+                    accuracy report
+
+                    if not report.History.IsEmpty then
+                        training report.History
+
+                    checks report
+                    facts report
+                ]
+        }
