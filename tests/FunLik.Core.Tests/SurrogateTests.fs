@@ -187,7 +187,11 @@ let private sampled (count: int) (seed: int) : Dataset =
     |> Error.orRaise
 
 let private quick: Recipe =
-    { Recipe.funlik with Hidden = [ 32; 32 ]; BatchSize = 64; Epochs = 60 }
+    { Recipe.funlik with
+        Hidden = [ 32; 32 ]
+        BatchSize = 64
+        Length = TrainingLength.Epochs 60
+    }
 
 let private learnt: Lazy<Surrogate * EpochInfo list> =
     lazy
@@ -197,7 +201,7 @@ let private learnt: Lazy<Surrogate * EpochInfo list> =
 [<Fact>]
 let ``a surrogate is a likelihood, and far closer to the exact one than the quadratic is`` () =
     let surrogate, history = learnt.Value
-    Assert.Equal(quick.Epochs, history.Length)
+    Assert.Equal(60, history.Length)
     let test = sampled 1000 3
     let without (model: Likelihood) : Likelihood = Likelihood.withoutPriors model
 
@@ -255,7 +259,7 @@ let ``a surrogate as an ONNX file gives the engine's values in single precision`
 let ``the same data and key give the same surrogate, bit for bit`` () =
     let learn (threads: int) : Weights =
         let options = { single with Threads = threads }
-        let recipe = { quick with Epochs = 3 }
+        let recipe = { quick with Length = TrainingLength.Epochs 3 }
 
         Surrogate.learn options recipe (Key.ofSeed 5) subject (sampled 300 1) (sampled 50 2)
         |> Error.orRaise
@@ -291,6 +295,54 @@ let ``a recipe without a quadratic and without gradients learns too`` () =
 
     let spread = (Dataset.moments test.Values).Deviation
     Assert.True(deviations.Mse < 0.1 * spread * spread, $"{deviations.Mse}")
+
+[<Fact>]
+let ``a recipe with unscaled inputs learns the standardised output, and one with products learns from them``
+    ()
+    =
+    let training = sampled 1000 1
+    let test = sampled 500 3
+
+    let recipes =
+        [
+            { Recipe.dnnlikelihood with
+                Hidden = [ 32; 32 ]
+                BatchSize = 64
+                Length = TrainingLength.Epochs 60
+            }
+            { quick with
+                Inputs = InputScaling.Widths
+                HasQuadratic = false
+                HasProducts = true
+            }
+        ]
+
+    for recipe in recipes do
+        let learner =
+            Surrogate.prepare single recipe subject training (sampled 200 2)
+            |> Error.orRaise
+
+        let spread = (Dataset.moments training.Values).Deviation
+        Assert.Equal(spread, learner.Scale, 9)
+
+        let surrogate, _ =
+            Surrogate.learn single recipe (Key.ofSeed 5) subject training (sampled 200 2)
+            |> Error.orRaise
+
+        let deviations =
+            Likelihood.withoutPriors surrogate.Likelihood
+            |> Validate.against single test.Points test.Values
+
+        Assert.True(deviations.Mse < 0.1 * spread * spread, $"{recipe.Name}: {deviations.Mse}")
+
+    let network =
+        Features.network (Whitening.identity 3) [ 1, 0.0 ] { quick with HasProducts = true }
+        |> Error.orRaise
+
+    Assert.Equal(
+        "3 -> (dense 1 + [products, map 1 -> abs] -> dense 32 -> silu -> dense 32 -> silu -> dense 1)",
+        Architecture.describe network
+    )
 
 [<Fact>]
 let ``deviations are means, sizes and the largest of differences`` () =

@@ -104,14 +104,14 @@ module Job =
             let activation =
                 Json.oneOf (Architecture.activationNames |> List.map (fun name -> name, name))
 
-            Ok(fun () hidden activation weight rate batch epochs ->
+            Ok(fun () hidden activation weight rate batch length ->
                 { recipe with
                     Hidden = hidden
                     Activation = activation
                     GradientWeight = weight
                     Schedule = RateSchedule.withPeak rate recipe.Schedule
                     BatchSize = batch
-                    Epochs = epochs
+                    Length = length
                 })
             |> apply (
                 Json.onlyKeys
@@ -133,7 +133,9 @@ module Job =
             )
             |> apply (orElse (RateSchedule.peak recipe.Schedule) "learningRate" positive json)
             |> apply (orElse recipe.BatchSize "batchSize" (atLeast 1) json)
-            |> apply (orElse recipe.Epochs "epochs" (atLeast 1) json))
+            |> apply (
+                orElse recipe.Length "epochs" (atLeast 1 >> Result.map TrainingLength.Epochs) json
+            ))
 
     /// A path in the job, relative to its folder.
     let private path (file: string) (json: Json) : Result<string, Error list> =

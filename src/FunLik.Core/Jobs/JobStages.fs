@@ -264,7 +264,7 @@ module JobStages =
             | Ok None
             | Result.Error _ -> [], initial
 
-        let epochs = context.Job.Recipe.Epochs
+        let epochs = Train.epochs learner.Trainer
 
         Train.run context.Verb.Options learner.Trainer (snd start)
         |> Seq.fold
@@ -285,6 +285,7 @@ module JobStages =
         match status with
         | TrainingStatus.Running -> "running"
         | TrainingStatus.Finished -> "finished"
+        | TrainingStatus.Stopped -> "stopped early"
         | TrainingStatus.NotFinite -> "not finite"
 
     /// Trains the network on what the quadratic leaves.

@@ -57,10 +57,13 @@ module Checkpoint =
 
     let private stateFile = "checkpoint.json"
 
+    let private schema = 2L
+
     let private statusNames: (string * TrainingStatus) list =
         [
             "running", TrainingStatus.Running
             "finished", TrainingStatus.Finished
+            "stopped", TrainingStatus.Stopped
             "not-finite", TrainingStatus.NotFinite
         ]
 
@@ -104,11 +107,14 @@ module Checkpoint =
             let record (sha256: string) : JsonValue =
                 JsonValue.Object
                     [
-                        "schema", JsonValue.Int 1L
+                        "schema", JsonValue.Int schema
                         "label", JsonValue.Text label
                         "epoch", JsonValue.Int(int64 state.Epoch)
                         "key", JsonValue.Text(Key.toText state.Key)
                         "bestLoss", JsonValue.Number state.BestLoss
+                        "numbers", state.Numbers |> List.map JsonValue.Number |> JsonValue.List
+                        "leastLoss", JsonValue.Number state.Waiting.Least
+                        "epochsWaited", JsonValue.Int(int64 state.Waiting.Epochs)
                         "status",
                         statusNames
                         |> List.find (fun (_, s) -> s = state.Status)
@@ -128,8 +134,26 @@ module Checkpoint =
                     if Path.GetFileName other <> name then
                         File.Delete other))
 
-    /// The numbers to which a record points, if they are whole.
-    let private numbers
+    /// The numbers of the optimiser, as many as at the start. What is infinite is written as null.
+    let private readNumbers (initial: TrainingState) (json: Json) : Result<float list, Error list> =
+        Json.items json
+        |> Result.bind (fun items ->
+            if items.Length = initial.Numbers.Length then
+                items
+                |> List.map (fun item ->
+                    match Json.toValue item with
+                    | JsonValue.Null -> Ok infinity
+                    | _ -> Json.float item)
+                |> Error.collect
+            else
+                Json.refuse
+                    ErrorKind.Shape
+                    "the numbers of an optimiser"
+                    $"{initial.Numbers.Length} numbers"
+                    json)
+
+    /// The arrays to which a record points, if they are whole.
+    let private arraysOf
         (folder: string)
         (initial: TrainingState)
         (json: Json)
@@ -168,22 +192,32 @@ module Checkpoint =
         let part (prefix: string) (all: Weights) (like: Weights) : Weights =
             like |> Map.map (fun name _ -> all[$"{prefix}:{name}"])
 
-        Ok(fun history all epoch key loss status ->
+        // What is infinite before the first epoch is written as null.
+        let loss (name: string) : Result<float, Error list> =
+            Json.optionalField name Json.float json
+            |> Result.map (Option.defaultValue infinity)
+
+        Ok(fun history all numbers least waited epoch key best status ->
             history,
             {
                 Weights = part "weights" all initial.Weights
                 Slots = part "slots" all initial.Slots
+                Numbers = numbers
+                Waiting = { Least = least; Epochs = waited }
                 Epoch = epoch
                 Key = key
                 Best = part "best" all initial.Best
-                BestLoss = Option.defaultValue infinity loss
+                BestLoss = best
                 Status = status
             })
         |> Validation.apply history
-        |> Validation.apply (numbers folder initial json)
+        |> Validation.apply (arraysOf folder initial json)
+        |> Validation.apply (Json.field "numbers" (readNumbers initial) json)
+        |> Validation.apply (loss "leastLoss")
+        |> Validation.apply (Json.field "epochsWaited" Json.int json)
         |> Validation.apply (Json.field "epoch" Json.int json)
         |> Validation.apply (Json.field "key" (Json.text >> Result.bind Key.ofText) json)
-        |> Validation.apply (Json.optionalField "bestLoss" Json.float json)
+        |> Validation.apply (loss "bestLoss")
         |> Validation.apply (Json.field "status" (Json.oneOf statusNames) json)
 
     /// The state in a folder and the epochs before it, if there is one of the run of this label. `initial` is the state before the first epoch of that run:
@@ -199,9 +233,12 @@ module Checkpoint =
             FileError.guard path (fun () ->
                 Json.parseFile path
                 |> Result.bind (fun json ->
-                    Json.field "label" Json.text json
-                    |> Result.bind (fun found ->
-                        if found = label then
+                    Validation.map2
+                        (fun version found -> int64 version = schema && found = label)
+                        (Json.field "schema" Json.int json)
+                        (Json.field "label" Json.text json)
+                    |> Result.bind (fun isOfRun ->
+                        if isOfRun then
                             parse folder initial json |> Result.map Some
                         else
                             Ok None)))

@@ -15,8 +15,10 @@ type TrainingPlan =
         Optimiser: Transform
         /// Rows of a step; all of the data where they are fewer. Rows left over in an epoch wait for the next.
         BatchSize: int
-        /// Passes over the data.
+        /// Passes over the data, at most.
         Epochs: int
+        /// When to stop before that.
+        Stopping: EarlyStopping option
     }
 
 /// Why training goes on, or has ended.
@@ -25,6 +27,8 @@ type TrainingStatus =
     | Running
     /// All epochs are done.
     | Finished
+    /// The validation loss had not fallen for as many epochs as early stopping allows.
+    | Stopped
     /// A loss was not finite: the weights are those before that epoch.
     | NotFinite
 
@@ -34,6 +38,10 @@ type TrainingState =
         Weights: Weights
         /// What the optimiser carries, as `slot/weight`.
         Slots: Weights
+        /// The numbers of the optimiser, in its order.
+        Numbers: float list
+        /// How long early stopping has waited for a gain.
+        Waiting: Waiting
         /// Epochs done.
         Epoch: int
         /// The source of the order of rows; the same in all states of a run.
@@ -79,6 +87,7 @@ module Train =
 
     let private inputName, private stepName, private lossName = "z", "step", "loss"
     let private slotName (slot: string) (weight: string) : string = $"{slot}/{weight}"
+    let private numberName (number: string) : string = $"number/{number}"
 
     let private mistakes (plan: TrainingPlan) (data: Dataset list) : Error list =
         let refuse (kind: ErrorKind) (message: string) (found: string) (expected: string) : Error =
@@ -93,6 +102,10 @@ module Train =
                 refuse ErrorKind.Value "the batch size" $"{plan.BatchSize}" "1 or more"
             if plan.Epochs < 0 then
                 refuse ErrorKind.Value "the number of epochs" $"{plan.Epochs}" "0 or more"
+            match plan.Stopping with
+            | Some s when s.Patience < 1 ->
+                refuse ErrorKind.Value "the patience of early stopping" $"{s.Patience}" "1 or more"
+            | _ -> ()
             for d in data do
                 if d.Inputs <> plan.Network.Inputs then
                     refuse
@@ -148,7 +161,16 @@ module Train =
             let loss = Loss.perRow plan.Loss f z |> Expr.meanRows
             let leaves = shapes |> List.map Architecture.leaf
             let step = Expr.input stepName Role.Weight Scalar
-            let signal = { Step = step; Steps = batches * plan.Epochs }
+
+            let signal =
+                {
+                    Step = step
+                    Steps = batches * plan.Epochs
+                    Numbers =
+                        plan.Optimiser.Numbers
+                        |> List.map (fun (name, _) ->
+                            Expr.input (numberName name) Role.Weight Scalar)
+                }
 
             let updates =
                 (shapes, leaves, Diff.gradients loss leaves)
@@ -184,6 +206,9 @@ module Train =
                     Validate = compile [ lossName, loss ]
                 }
 
+    /// The largest number of epochs.
+    let epochs (trainer: Trainer) : int = trainer.Plan.Epochs
+
     /// The state before the first epoch. Of the key come the weights and the order of rows.
     let init (key: Key) (trainer: Trainer) : TrainingState =
         let weights =
@@ -202,6 +227,8 @@ module Train =
         {
             Weights = weights
             Slots = Map.ofList slots
+            Numbers = trainer.Plan.Optimiser.Numbers |> List.map snd
+            Waiting = Waiting.start
             Epoch = 0
             Key = Key.foldName "order" key
             Best = weights
@@ -222,6 +249,14 @@ module Train =
         let outputs = session.Evaluate(trainer.Validation.Count, inputs, options)
         float outputs[0].[0]
 
+    /// The numbers of the optimiser as inputs of a step.
+    let private numberInputs (trainer: Trainer) (state: TrainingState) : Weights =
+        List.map2
+            (fun (name, _) value -> numberName name, [| float32 value |])
+            trainer.Plan.Optimiser.Numbers
+            state.Numbers
+        |> Map.ofList
+
     /// All steps of an epoch: the mean loss, and the arrays after the last step, as new ones. Ends early at a loss that is not
     /// finite.
     let private steps
@@ -234,7 +269,8 @@ module Train =
         let stepNumber = [| float32 (state.Epoch * trainer.Batches) |]
 
         let start =
-            Map.fold (fun all name values -> Map.add name values all) state.Weights state.Slots
+            (numberInputs trainer state, [ state.Weights; state.Slots ])
+            ||> List.fold (Map.fold (fun all name values -> Map.add name values all))
 
         let session = trainer.Step.Bind(start.Add(stepName, stepNumber), Map.empty)
 
@@ -295,11 +331,21 @@ module Train =
             { Epoch = state.Epoch + 1; TrainingLoss = loss; ValidationLoss = validation }
 
         if Double.IsFinite validation then
+            let signal = { Loss = validation; Points = trainer.Training.Count }
             let isBest = validation < state.BestLoss
+
+            let waiting, isOver =
+                match trainer.Plan.Stopping with
+                | None -> state.Waiting, false
+                | Some stopping ->
+                    let waiting = Waiting.after stopping.Gain signal state.Waiting
+                    waiting, waiting.Epochs >= stopping.Patience
 
             struct ({
                         Weights = weights
                         Slots = state.Slots |> Map.map (fun name _ -> next[name])
+                        Numbers = trainer.Plan.Optimiser.AfterEpoch signal state.Numbers
+                        Waiting = waiting
                         Epoch = info.Epoch
                         Key = state.Key
                         Best = (if isBest then weights else state.Best)
@@ -307,6 +353,8 @@ module Train =
                         Status =
                             if info.Epoch >= trainer.Plan.Epochs then
                                 TrainingStatus.Finished
+                            elif isOver then
+                                TrainingStatus.Stopped
                             else
                                 TrainingStatus.Running
                     },
@@ -314,7 +362,7 @@ module Train =
         else
             struct ({ state with Status = TrainingStatus.NotFinite }, info)
 
-    /// The epochs from a state on, until all are done or a loss is not finite; lazy. From any state of a run the rest of that
+    /// The epochs from a state on, until all are done, early stopping ends them, or a loss is not finite; lazy. From any state of a run the rest of that
     /// run follows, bit for bit.
     let run
         (options: RunOptions)

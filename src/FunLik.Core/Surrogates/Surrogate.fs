@@ -22,7 +22,7 @@ type Surrogate =
         Region: Region
         /// The recipe.
         Recipe: Recipe
-        /// The network over whitened coordinates.
+        /// The network over its coordinates.
         Network: Architecture
         /// The numbers learnt.
         Weights: Weights
@@ -37,10 +37,14 @@ type Learner =
         Subject: Likelihood
         /// The recipe.
         Recipe: Recipe
-        /// The network's coordinates.
+        /// The coordinates of the quadratic.
         Whitening: Whitening
         /// The fitted quadratic over them.
         Quadratic: Quadratic
+        /// The network's coordinates.
+        Inputs: Whitening
+        /// What is added to the network's output besides the quadratic, if that is its reference: the mean if not.
+        Reference: Quadratic
         /// The unit of the network's output: the standard deviation of what the reference leaves.
         Scale: float
         /// The network.
@@ -58,15 +62,11 @@ module Surrogate =
     /// The weight of gradients in the fit of the quadratic, in whitened units.
     let private quadraticWeight = 1.0
 
-    let private reference (recipe: Recipe) (quadratic: Quadratic) : Quadratic =
-        if recipe.HasQuadratic then
-            quadratic
-        else
-            Quadratic.constant quadratic.Linear.Length quadratic.Constant
-
-    /// Data in the network's coordinates, values and gradients divided by a scale after the reference is taken off.
+    /// Data in coordinates, values and gradients divided by a scale after the reference, over the quadratic's coordinates, is taken
+    /// off.
     let private mapped
         (options: RunOptions)
+        (coordinates: Whitening)
         (whitening: Whitening)
         (reference: Quadratic)
         (scale: float)
@@ -74,17 +74,17 @@ module Surrogate =
         : Dataset =
         let n = data.Inputs
         let vector (name: string) : Expr = Expr.datum name (Vector n)
-        let z = Whitening.toExpr whitening (vector "x")
-        let base' = Quadratic.toExpr reference z
+        let x = vector "x"
+        let base' = Quadratic.toExpr reference (Whitening.toExpr whitening x)
         let unit = 1.0 / scale
 
         let session =
             [
-                "z", z
+                "z", Whitening.toExpr coordinates x
                 Loss.valueName, unit * (Expr.datum "y" Scalar - base')
                 if data.Gradients.IsSome then
                     Loss.gradientName,
-                    unit * (Whitening.gradientExpr whitening (vector "g") - Diff.grad base' z)
+                    unit * Whitening.gradientExpr coordinates (vector "g" - Diff.grad base' x)
             ]
             |> Program.ofOutputs
             |> Engine.compile (Binding.ofRole (Set.ofList [ "x"; "y"; "g" ]))
@@ -129,13 +129,32 @@ module Surrogate =
             |> Error.expected $"{parameters.Length}, the parameters of '{subject.Name}'"
             |> Error.fail
         else
-            let whitening = Whitening.ofPoints recipe.IsWhitened options training
-            let identity = Quadratic.constant training.Inputs 0.0
-            let whitened = mapped options whitening identity 1.0 training
-            let quadratic = Quadratic.fit options quadraticWeight whitened
-            let base' = reference recipe quadratic
-            let left = mapped options whitening base' 1.0 training
-            let deviation = (Dataset.moments left.Values).Deviation
+            let n = training.Inputs
+            let whitening = Whitening.ofPoints true options training
+
+            let inputs =
+                match recipe.Inputs with
+                | InputScaling.Raw -> Whitening.identity n
+                | InputScaling.Widths -> Whitening.ofPoints false options training
+                | InputScaling.Covariance -> whitening
+
+            let zero = Quadratic.constant n 0.0
+
+            let quadratic =
+                mapped options whitening whitening zero 1.0 training
+                |> Quadratic.fit options quadraticWeight
+
+            let reference =
+                if recipe.HasQuadratic then
+                    quadratic
+                else
+                    Quadratic.constant n (Dataset.moments training.Values).Mean
+
+            let deviation =
+                (mapped options inputs whitening reference 1.0 training).Values
+                |> Dataset.moments
+                |> _.Deviation
+
             let scale = if deviation > 0.0 then deviation else 1.0
 
             let kinks =
@@ -145,28 +164,20 @@ module Surrogate =
                 |> Seq.map (fun (k, p) -> k, p.Nominal)
                 |> List.ofSeq
 
-            Recipe.network whitening kinks recipe
+            Features.network inputs kinks recipe
             |> Result.bind (fun network ->
-                let plan =
-                    {
-                        Network = network
-                        Loss = Recipe.loss recipe
-                        Initialisation = recipe.Initialisation
-                        Optimiser = Recipe.optimiser recipe
-                        BatchSize = recipe.BatchSize
-                        Epochs = recipe.Epochs
-                    }
-
                 Train.prepare
-                    plan
-                    (mapped options whitening base' scale training)
-                    (mapped options whitening base' scale validation)
+                    (Recipe.plan training.Count network recipe)
+                    (mapped options inputs whitening reference scale training)
+                    (mapped options inputs whitening reference scale validation)
                 |> Result.map (fun trainer ->
                     {
                         Subject = subject
                         Recipe = recipe
                         Whitening = whitening
                         Quadratic = quadratic
+                        Inputs = inputs
+                        Reference = reference
                         Scale = scale
                         Network = network
                         Region = regionOf training
@@ -179,9 +190,16 @@ module Surrogate =
         let x = subject.Blocks |> List.map ParameterBlock.leaf |> Expr.concat
         let z = Whitening.toExpr learner.Whitening x
 
-        let input = if learner.Network.Inputs = 1 then Expr.item 0 z else z
+        let inputs = Whitening.toExpr learner.Inputs x
+
+        let input =
+            if learner.Network.Inputs = 1 then
+                Expr.item 0 inputs
+            else
+                inputs
+
         let f = Architecture.toExpr (Architecture.fixedAt weights) input learner.Network
-        let base' = Quadratic.toExpr (reference learner.Recipe learner.Quadratic) z
+        let base' = Quadratic.toExpr learner.Reference z
 
         let opaque (name: string) (logDensity: Expr) : Likelihood =
             { subject with

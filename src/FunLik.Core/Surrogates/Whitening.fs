@@ -23,6 +23,11 @@ module Whitening =
         numbers
         |> Array.mapi (fun i v -> Array.init numbers.Length (fun k -> if k = i then v else 0.0))
 
+    /// The coordinates as they are.
+    let identity (n: int) : Whitening =
+        let same = Array.create n 1.0 |> diagonal
+        { Centre = Array.zeroCreate n; Forward = same; Back = same; IsFull = false }
+
     let private rowsOf (matrix: Matrix<float>) : float[][] = matrix.ToRowArrays()
 
     /// Mean and covariance of points, the number of points in the denominator.
