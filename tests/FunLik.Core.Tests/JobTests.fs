@@ -220,6 +220,11 @@ let ``a job learns better than its quadratic, counts its calls, and takes up whe
         Assert.Equal(number [ "exactCalls"; "total" ], calls)
         Assert.Equal(400.0, number [ "labels"; "train" ])
 
+        let bundle = Bundle.read (Path.Combine(folder, "out", "bundle")) |> Error.orRaise
+        Assert.Equal(Recipe.funlik.Name, bundle.Card.Recipe)
+        Assert.Equal(learnt, (List.head bundle.Card.Metrics).Surrogate.Mse)
+        Assert.True((Bundle.verify RunOptions.Single bundle).IsOk)
+
         let before = files (Path.Combine(folder, "out"))
         let again = run folder 1
         Assert.Contains(again.Notes, fun note -> note.Contains "mode, labels, training, bundle")

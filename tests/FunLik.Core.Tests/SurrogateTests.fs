@@ -247,7 +247,7 @@ let ``a surrogate as an ONNX file gives the engine's values in single precision`
         (Objective.ofLikelihood surrogate.Likelihood).Values(test.Points, single)
 
     let onnx =
-        Bundle.toOnnx [| 0.0; 0.0; 0.0 |] [ "seed", "5" ] surrogate |> Error.orRaise
+        Bundle.toOnnx false [| 0.0; 0.0; 0.0 |] [ "seed", "5" ] surrogate |> Error.orRaise
 
     match Bundle.agreement onnx test.Points values |> Error.orRaise with
     | Agreement.Checked(_, points, largest) ->

@@ -162,7 +162,7 @@ module Pipeline =
 
             let exact = values context.Model.Likelihood
             let learnt = values surrogate.Likelihood
-            let! onnx = Bundle.toOnnx mode.Point (provenance context) surrogate
+            let! onnx = Bundle.toOnnx false mode.Point (provenance context) surrogate
             let! agreement = Bundle.agreement onnx test.Points learnt
 
             let findings =
