@@ -31,7 +31,12 @@ let private dataOf (count: int) (seed: int) : Dataset =
 
 let private surrogate: Lazy<Surrogate> =
     lazy
-        (let recipe = { Recipe.funlik with Hidden = [ 16; 16 ]; BatchSize = 32; Epochs = 5 }
+        (let recipe =
+            { Recipe.funlik with
+                Hidden = [ 16; 16 ]
+                BatchSize = 32
+                Length = TrainingLength.Epochs 5
+            }
 
          Surrogate.learn
              RunOptions.Single
