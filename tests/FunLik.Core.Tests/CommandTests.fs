@@ -121,9 +121,7 @@ let ``values of a scan have exact ends`` () =
         let low, high = low.Get, low.Get + abs width.Get
         let count = 2 + count.Get
 
-        let values =
-            Scanning.values
-                { Parameter = "x"; From = low; To = high; Count = count; Frozen = false }
+        let values = Scanning.evenly low high count
 
         values.Length = count
         && values[0] = low

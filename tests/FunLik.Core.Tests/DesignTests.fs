@@ -110,6 +110,10 @@ let ``a posterior design reports all of its mistakes`` () =
 
     Assert.Equal(4, errors.Length)
 
+let private parameters (names: string[]) : ModelParameter[] =
+    names
+    |> Array.map (fun name -> ModelParameter.create name ParameterKind.Nuisance 0.5)
+
 let private labels (rows: int) (seed: int) : LabelSet =
     let numbers (count: int) (part: int) = Key.normals count (Key.fold part (Key.ofSeed seed))
 
@@ -117,6 +121,8 @@ let private labels (rows: int) (seed: int) : LabelSet =
         Parameters = [| "mu"; "tau" |]
         Points = numbers (2 * rows) 0
         LogDensity = numbers rows 1
+        Constraint = numbers rows 3
+        Prior = numbers rows 4
         Gradient = numbers (2 * rows) 2
         Tags = Array.init rows (fun r -> if r % 3 = 0 then "ridge" else "posterior")
         Chains = Array.init rows (fun r -> r % 5)
@@ -129,7 +135,7 @@ let ``labels come back from disk as they were, sorted by use and design`` () =
             let train, test = labels rows seed, labels others (seed + 1)
 
             let written =
-                LabelFiles.init train.Parameters [ "thin", JsonValue.Int 2L ]
+                LabelFiles.init (parameters train.Parameters) [ "thin", JsonValue.Int 2L ]
                 |> LabelFiles.append folder LabelUse.Train train
                 |> Result.bind (LabelFiles.append folder LabelUse.Test test)
                 |> Result.bind (LabelFiles.append folder LabelUse.Train test)
@@ -154,7 +160,7 @@ let ``labels come back from disk as they were, sorted by use and design`` () =
 let ``files of labels that were changed are refused`` () =
     inFolder (fun folder ->
         let manifest =
-            LabelFiles.init [| "mu"; "tau" |] []
+            LabelFiles.init (parameters [| "mu"; "tau" |]) []
             |> LabelFiles.append folder LabelUse.Train (labels 10 1)
             |> Error.orRaise
 
@@ -175,8 +181,13 @@ let ``files of labels that were changed are refused`` () =
             refused kind
             File.WriteAllText(path, text)
 
-        spoil "funlik-labels/1" "funlik-labels/9" ErrorKind.Schema
-        spoil "\"tau\"" "\"tau\", \"more\"" ErrorKind.Shape
+        let more =
+            ParameterJson.write (ModelParameter.create "more" ParameterKind.Poi 0.0)
+            |> JsonValue.toLine
+            |> fun object -> object + ","
+
+        spoil "funlik-labels/2" "funlik-labels/9" ErrorKind.Schema
+        spoil "\"parameters\": [" ("\"parameters\": [" + more) ErrorKind.Shape
         spoil manifest.Shards.Head.File "../labels.npy" ErrorKind.Value
         spoil "\"train\"" "\"idle\"" ErrorKind.Schema
         spoil "\"rows\": " "\"rows\": 1" ErrorKind.Shape
@@ -199,7 +210,7 @@ let ``labels of other parameters do not go together`` () =
 
     inFolder (fun folder ->
         let result =
-            LabelFiles.init [| "mu"; "tau" |] []
+            LabelFiles.init (parameters [| "mu"; "tau" |]) []
             |> LabelFiles.append folder LabelUse.Train other
 
         Assert.True result.IsError

@@ -36,12 +36,42 @@ let ``a job has defaults, and paths relative to its own folder`` () =
             |> Job.load
             |> Error.orRaise
 
-        Assert.Equal(Path.Combine(folder, "model.json"), job.Model)
-        Assert.Equal(Path.Combine(folder, "out", "x"), job.Output)
-        Assert.Equal(1, job.Seed)
-        Assert.Equal(10000, job.Labels)
-        Assert.Equal(Recipe.funlik, job.Recipe)
-        Assert.Equal(Job.defaultSampling, job.Sampling))
+        let source: JobSource =
+            {
+                Model =
+                    Some { File = Path.Combine(folder, "model.json"); Options = ModelOptions.None }
+                Data = None
+            }
+
+        Assert.Equal(Job.create source (Path.Combine(folder, "out", "x")), job))
+
+[<Fact>]
+let ``a job says what it reads and where it checks`` () =
+    inFolder (fun folder ->
+        let job =
+            """{"kind": "job", "output": "out", "data": "labels",
+                "model": {"file": "w.json", "patch": "p.json", "measurement": "M", "interpolation": {"normsys": "code1"}},
+                "ridge": {"from": -0.5, "to": 2, "fraction": 0.25, "anchors": 40, "reach": 0.5, "test": 50},
+                "profile": {"from": 0, "to": 1, "count": 11}}"""
+            |> write folder "job.json"
+            |> Job.load
+            |> Error.orRaise
+
+        let model = job.Source.Model.Value
+        Assert.Equal(Some(Path.Combine(folder, "labels")), job.Source.Data)
+        Assert.Equal(Path.Combine(folder, "w.json"), model.File)
+        Assert.Equal(Some(Path.Combine(folder, "p.json")), model.Options.Patch)
+        Assert.Equal(Some "M", model.Options.Measurement)
+        Assert.Equal<(string * string) list>([ "normsys", "code1" ], model.Options.Interpolation)
+        Assert.Equal(RidgeSpan.Interval(-0.5, 2.0), job.Ridge.Span)
+        Assert.Equal(2500, Job.ridgeLabels job)
+        Assert.Equal(Some { From = 0.0; To = 1.0; Count = 11 }, job.Profile)
+
+        // What a card says of a job is read back as it was.
+        let text = JsonValue.toLine (Job.toJson job)
+        let ridge, profile = Json.parse text |> Result.bind Job.readRegion |> Error.orRaise
+        Assert.Equal(job.Ridge, ridge)
+        Assert.Equal(job.Profile, profile))
 
 [<Fact>]
 let ``all that is wrong in a job is told at once, with its place`` () =
@@ -49,6 +79,7 @@ let ``all that is wrong in a job is told at once, with its place`` () =
         errorsOf
             """{"kind": "job", "model": "", "output": "out", "seed": -1, "labls": 5,
                 "sampling": {"chains": 4, "testChains": 3, "warmup": 200},
+                "ridge": {"from": 1, "sigmas": 3}, "profile": {"from": 1, "to": 0, "count": 3},
                 "training": {"epochs": 0, "activation": "swish", "gradientWeight": -1}}"""
 
     let paths = errors |> List.choose _.Path |> List.sort
@@ -57,6 +88,8 @@ let ``all that is wrong in a job is told at once, with its place`` () =
         [
             "$.labls"
             "$.model"
+            "$.profile"
+            "$.ridge"
             "$.sampling"
             "$.seed"
             "$.training.activation"
@@ -146,6 +179,7 @@ let private model =
 let private job =
     """{"kind": "job", "model": "model.json", "seed": 3, "labels": 400, "output": "out",
         "sampling": {"chains": 12, "testChains": 4, "warmup": 60},
+        "ridge": {"anchors": 20, "test": 100},
         "training": {"hidden": [16], "batchSize": 32, "epochs": 60}}"""
 
 let private context (threads: int) : VerbContext =
@@ -164,7 +198,11 @@ let private files (root: string) : (string * byte[]) list =
 
 let private run (folder: string) (threads: int) : Report =
     let path = Path.Combine(folder, "job.json")
-    Job.load path |> Result.bind (Pipeline.run (context threads)) |> Error.orRaise
+
+    Job.load path
+    |> Result.bind (Pipeline.run (context threads))
+    |> Result.bind (Pipeline.report Pipeline.cardJson)
+    |> Error.orRaise
 
 let private prepared (test: string -> unit) : unit =
     inFolder (fun folder ->
@@ -209,9 +247,10 @@ let ``a job learns better than its quadratic, counts its calls, and takes up whe
             |> Json.float
             |> Error.orRaise
 
-        let mse (name: string) : float = number [ "metrics"; "posterior"; name; "mse" ]
-        let learnt, quadratic = mse "surrogate", mse "quadratic"
-        Assert.True(learnt < 0.8 * quadratic, $"{learnt}, quadratic {quadratic}")
+        for design in [ "posterior"; "ridge" ] do
+            let mse (name: string) : float = number [ "metrics"; design; name; "mse" ]
+            let learnt, quadratic = mse "surrogate", mse "quadratic"
+            Assert.True(learnt < 0.8 * quadratic, $"{design}: {learnt}, quadratic {quadratic}")
 
         let calls =
             [ "mode"; "sampling"; "labels"; "validation" ]
@@ -227,7 +266,12 @@ let ``a job learns better than its quadratic, counts its calls, and takes up whe
 
         let before = files (Path.Combine(folder, "out"))
         let again = run folder 1
-        Assert.Contains(again.Notes, fun note -> note.Contains "mode, labels, training, bundle")
+
+        Assert.Contains(
+            again.Notes,
+            fun note -> note.Contains "mode, labels, checks, training, bundle"
+        )
+
         Assert.Equal(report.Json, again.Json)
 
         // What is damaged is made again, and what was made of it stays, for it comes out the same.
@@ -235,7 +279,7 @@ let ``a job learns better than its quadratic, counts its calls, and takes up whe
         File.WriteAllBytes(weights, [| 1uy |])
         let mended = run folder 1
         Assert.Contains(mended.Notes, fun note -> note.Contains "weights.npy")
-        Assert.Contains(mended.Notes, fun note -> note.Contains "mode, labels, bundle")
+        Assert.Contains(mended.Notes, fun note -> note.Contains "mode, labels, checks, bundle")
 
         for (name, a), (_, b) in List.zip before (files (Path.Combine(folder, "out"))) do
             Assert.True((a = b), name))

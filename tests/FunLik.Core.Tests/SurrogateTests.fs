@@ -206,7 +206,8 @@ let ``a surrogate is a likelihood, and far closer to the exact one than the quad
     let without (model: Likelihood) : Likelihood = Likelihood.withoutPriors model
 
     let mse (model: Likelihood) : float =
-        (Validate.against single test.Points test.Values (without model)).Mse
+        (Validate.against single (Array.max test.Values) test.Points test.Values (without model))
+            .Mse
 
     let network, quadratic = mse surrogate.Likelihood, mse surrogate.Baseline
     Assert.True(network < 0.05 * quadratic, $"{network}, quadratic {quadratic}")
@@ -291,7 +292,7 @@ let ``a recipe without a quadratic and without gradients learns too`` () =
 
     let deviations =
         Likelihood.withoutPriors surrogate.Likelihood
-        |> Validate.against single test.Points test.Values
+        |> Validate.against single (Array.max test.Values) test.Points test.Values
 
     let spread = (Dataset.moments test.Values).Deviation
     Assert.True(deviations.Mse < 0.1 * spread * spread, $"{deviations.Mse}")
@@ -346,9 +347,39 @@ let ``a recipe with unscaled inputs learns the standardised output, and one with
 
 [<Fact>]
 let ``deviations are means, sizes and the largest of differences`` () =
-    let d = Validate.deviations [| 1.0; 2.0; 5.0 |] [| 1.5; 2.0; 3.0 |]
+    let d = Validate.deviations 3.0 [| 1.0; 2.0; 5.0 |] [| 1.5; 2.0; 3.0 |]
     Assert.Equal(3, d.Points)
     Assert.Equal(4.25 / 3.0, d.Mse, 12)
     Assert.Equal(2.5 / 3.0, d.Mae, 12)
     Assert.Equal(2.0, d.Largest, 12)
     Assert.Equal(0.5, d.Bias, 12)
+
+    // 0.05, or 1 % of what lies between a value and the largest.
+    let near =
+        Validate.deviations 3.0 [| 2.96; 2.94; -96.0; -98.2 |] [| 3.0; 3.0; -97.0; -97.0 |]
+
+    Assert.Equal(0.5, near.Accurate)
+
+[<Fact>]
+let ``round values are round, and inside of range and bounds`` () =
+    let poi =
+        ModelParameter.create "mu" ParameterKind.Poi 0.0
+        |> ModelParameter.bounded -1.0 5.0
+
+    let values = Validate.roundValues poi -0.013 0.36
+    Assert.Equal<float[]>([| for k in -9 .. 10 -> float k / 10.0 |], values)
+
+    let law (NormalFloat centre) (NormalFloat logWidth) =
+        let deviation = exp (3.0 * logWidth)
+        let free = ModelParameter.create "x" ParameterKind.Poi centre
+        let free = { free with Range = struct (-infinity, infinity) }
+        let values = Validate.roundValues free centre deviation
+        let steps = Array.pairwise values |> Array.map (fun (a, b) -> b - a)
+
+        let isEven =
+            steps |> Array.forall (fun s -> abs (s - steps[0]) < 1e-9 * steps[0] + 1e-12)
+
+        let isInside = values |> Array.forall (fun v -> abs (v - centre) <= 3.0 * deviation)
+        values.Length >= 14 && values.Length <= 39 && isEven && isInside
+
+    Check.One(Config.QuickThrowOnFailure, law)

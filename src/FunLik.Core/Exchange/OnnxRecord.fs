@@ -52,25 +52,10 @@ module OnnxRecord =
                 | Density.Terms _ -> []
         }
 
-    let private pair (struct (low, high): struct (float * float)) : JsonValue =
-        JsonValue.List [ JsonValue.Number low; JsonValue.Number high ]
-
-    let private writeParameter (p: ModelParameter) : JsonValue =
-        JsonValue.Object
-            [
-                "name", JsonValue.Text p.Name
-                "kind", JsonValue.Text(if p.Kind.IsPoi then "poi" else "nuisance")
-                "nominal", JsonValue.Number p.Nominal
-                "range", pair p.Range
-                "bounds", pair p.Bounds
-                "unit", JsonValue.Text p.Unit
-                "kinked", JsonValue.Bool p.IsKinked
-            ]
-
     /// The record as keys and texts.
     let write (record: OnnxRecord) : (string * string) list =
         let json (value: JsonValue) : string = JsonValue.toLine value
-        let parameters = record.Parameters |> Array.map writeParameter |> List.ofArray
+        let parameters = record.Parameters |> Array.map ParameterJson.write |> List.ofArray
 
         let fixedKeys =
             [
@@ -88,74 +73,6 @@ module OnnxRecord =
 
         let made = record.Provenance |> List.map (fun (key, text) -> provenance + key, text)
         fixedKeys @ reference @ made
-
-    let private readPair
-        (orElse: struct (float * float))
-        (json: Json)
-        : Result<struct (float * float), Error list> =
-        let struct (lowest, highest) = orElse
-
-        Json.items json
-        |> Result.bind (function
-            | [ low; high ] ->
-                let number (missing: float) (j: Json) : Result<float, Error list> =
-                    if j.Element.ValueKind = System.Text.Json.JsonValueKind.Null then
-                        Ok missing
-                    else
-                        Json.float j
-
-                Validation.map2 (fun a b -> struct (a, b)) (number lowest low) (number highest high)
-                |> Result.bind (fun (struct (a, b) as both) ->
-                    if a <= b then
-                        Ok both
-                    else
-                        Json.refuse
-                            ErrorKind.Value
-                            "the first is above the second"
-                            "low, high"
-                            json)
-            | _ -> Json.refuse ErrorKind.Shape "wrong length" "an array of two numbers" json)
-
-    let private readParameter (json: Json) : Result<ModelParameter, Error list> =
-        let infinite = struct (-infinity, infinity)
-
-        let kinds =
-            Json.oneOf [ "poi", ParameterKind.Poi; "nuisance", ParameterKind.Nuisance ]
-
-        let create (name: string) (kind: ParameterKind) (nominal: float) : ModelParameter =
-            ModelParameter.create name kind nominal
-
-        let withPlace p (bounds: struct (float * float) option) range : ModelParameter =
-            { p with
-                Bounds = bounds |> Option.defaultValue infinite
-                Range = range |> Option.defaultValue p.Range
-            }
-
-        let withRest p (unit: string option) (kinked: bool option) : ModelParameter =
-            { p with
-                Unit = unit |> Option.defaultValue ""
-                IsKinked = kinked |> Option.defaultValue false
-            }
-
-        let basic =
-            Validation.map3
-                create
-                (Json.field "name" Json.text json)
-                (Json.field "kind" kinds json)
-                (Json.field "nominal" Json.float json)
-
-        let placed =
-            Validation.map3
-                withPlace
-                basic
-                (Json.optionalField "bounds" (readPair infinite) json)
-                (Json.optionalField "range" (readPair infinite) json)
-
-        Validation.map3
-            withRest
-            placed
-            (Json.optionalField "unit" Json.text json)
-            (Json.optionalField "kinked" Json.bool json)
 
     /// The record in keys and texts; None where there is none.
     let read (metadata: (string * string) list) : Result<OnnxRecord option, Error list> =
@@ -206,7 +123,7 @@ module OnnxRecord =
                                 |> List.map (fun (key, text) ->
                                     key.Substring provenance.Length, text)
                         })
-                    (json "funlik.parameters" (Json.list readParameter))
+                    (json "funlik.parameters" (Json.list ParameterJson.read))
                     (json "funlik.profiled" (Json.list Json.text))
                     (json "funlik.reference" Json.numbers)
 

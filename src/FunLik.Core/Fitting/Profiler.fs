@@ -43,8 +43,8 @@ type Profiler =
         Fitter: Fitter
         /// The places of the kept parameters.
         Keep: int[]
-        /// The best fit: where profiling starts.
-        Minimum: Fit
+        /// The best point: where profiling starts.
+        Centre: float[]
         /// How to profile.
         Options: ProfilerOptions
         /// The step program, with the curvature at the best fit as its metric.
@@ -90,8 +90,13 @@ module Profiler =
 
             Preconditioner.InverseHessian(matrix, lengths)
 
-    /// Prepares profiling around the best fit. Unknown names are raised.
-    let prepare (options: ProfilerOptions) (keep: string list) (fitter: Fitter) : Profiler =
+    /// Prepares profiling around a best point that is known. Unknown names are raised.
+    let prepareAt
+        (options: ProfilerOptions)
+        (keep: string list)
+        (centre: float[])
+        (fitter: Fitter)
+        : Profiler =
         let names = fitter.Objective.Parameters |> Array.map _.Name
 
         let places =
@@ -107,22 +112,24 @@ module Profiler =
             |> Error.orRaise
             |> Array.ofList
 
-        let minimum = Fitter.fit FitOptions.Default fitter
-
         let session, feed =
             Minimise.prepare
                 (minimiseOptions options)
-                (metric fitter places minimum.Point)
+                (metric fitter places centre)
                 fitter.Objective
 
         {
             Fitter = fitter
             Keep = places
-            Minimum = minimum
+            Centre = centre
             Options = options
             Session = session
             Feed = feed
         }
+
+    /// Prepares profiling around the best fit. Unknown names are raised.
+    let prepare (options: ProfilerOptions) (keep: string list) (fitter: Fitter) : Profiler =
+        prepareAt options keep (Fitter.fit FitOptions.Default fitter).Point fitter
 
     let private evaluateBlock
         (profiler: Profiler)
@@ -189,7 +196,7 @@ module Profiler =
         let isFree =
             Array.init parameters.Length (fun i -> not (Array.contains i profiler.Keep))
 
-        let best = profiler.Minimum.Point
+        let best = profiler.Centre
 
         let count =
             match profiler.Options.Starts with

@@ -48,7 +48,10 @@ module Commands =
             read source
             |> Result.map (fun model ->
                 Scanning.run context request model.Likelihood |> Scanning.report)
-        | Verb.Run job -> Job.load job |> Result.bind (Pipeline.run context)
+        | Verb.Run job ->
+            Job.load job
+            |> Result.bind (Pipeline.run context)
+            |> Result.bind (Pipeline.report Pipeline.cardJson)
 
     let private textOutput (lines: string list) (stream: Stream) : unit =
         use writer =

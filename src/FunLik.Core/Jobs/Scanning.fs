@@ -5,17 +5,15 @@ namespace FunLik
 module Scanning =
 
     /// Evenly spaced values, both ends among them.
-    let values (request: ScanRequest) : float[] =
-        if request.Count = 1 then
-            [| request.From |]
+    let evenly (first: float) (last: float) (count: int) : float[] =
+        if count = 1 then
+            [| first |]
         else
-            let last = request.Count - 1
-
-            Array.init request.Count (fun i ->
-                if i = last then
-                    request.To
+            Array.init count (fun i ->
+                if i = count - 1 then
+                    last
                 else
-                    request.From + (request.To - request.From) * float i / float last)
+                    first + (last - first) * float i / float (count - 1))
 
     /// Scans a model as it was asked.
     let run (context: VerbContext) (request: ScanRequest) (model: Likelihood) : Scan =
@@ -26,7 +24,8 @@ module Scanning =
             }
 
         context.Progress { Stage = "scanning"; Done = 0L; Total = 0L }
-        Profile.scanWith options request.Parameter (values request) model
+        let values = evenly request.From request.To request.Count
+        Profile.scanWith options request.Parameter values model
 
     /// A scan as JSON.
     let json (scan: Scan) : JsonValue =

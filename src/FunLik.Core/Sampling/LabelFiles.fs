@@ -4,8 +4,8 @@ open System
 open System.IO
 open System.Security.Cryptography
 
-/// One file of labels: a table with one row a label, whose columns are the parameters, the log
-/// density, the gradient, and the number of the chain.
+/// One file of labels: a table with one row a label, whose columns are the parameters, the log density, its parts (main,
+/// constraint, prior; NaN where they are not known), its gradient, and the number of the chain.
 type LabelShard =
     {
         /// The name of the file in its folder.
@@ -23,8 +23,8 @@ type LabelShard =
 /// What a folder of labels holds.
 type LabelManifest =
     {
-        /// The names of the parameters.
-        Parameters: string[]
+        /// The parameters.
+        Parameters: ModelParameter[]
         /// The files, in the order in which they were written.
         Shards: LabelShard list
         /// How the labels were made: written for people, not read back.
@@ -36,7 +36,7 @@ type LabelManifest =
 [<RequireQualifiedAccess>]
 module LabelFiles =
 
-    let private schema = "funlik-labels/1"
+    let private schema = "funlik-labels/2"
     let private manifestPath (folder: string) : string = Path.Combine(folder, "labels.json")
 
     let private useName (labelUse: LabelUse) : string =
@@ -44,12 +44,16 @@ module LabelFiles =
         | LabelUse.Train -> "train"
         | LabelUse.Test -> "test"
 
-    let private columns (parameters: string[]) : string[] =
-        let gradient = parameters |> Array.map (fun name -> $"d logDensity / d {name}")
-        Array.concat [ parameters; [| "logDensity" |]; gradient; [| "chain" |] ]
+    let private columns (names: string[]) : string[] =
+        let gradient = names |> Array.map (fun name -> $"d logDensity / d {name}")
+        let values = [| "logDensity"; "main"; "constraint"; "prior" |]
+        Array.concat [ names; values; gradient; [| "chain" |] ]
+
+    let private namesOf (manifest: LabelManifest) : string[] =
+        manifest.Parameters |> Array.map _.Name
 
     /// A folder without labels.
-    let init (parameters: string[]) (facts: (string * JsonValue) list) : LabelManifest =
+    let init (parameters: ModelParameter[]) (facts: (string * JsonValue) list) : LabelManifest =
         { Parameters = parameters; Shards = []; Facts = facts }
 
     /// Writes the manifest, in a folder that is there.
@@ -67,23 +71,34 @@ module LabelFiles =
         JsonValue.Object
             [
                 "schema", JsonValue.Text schema
-                "parameters", JsonValue.ofTexts manifest.Parameters
-                "columns", JsonValue.ofTexts (columns manifest.Parameters)
+                "parameters",
+                manifest.Parameters
+                |> Array.map ParameterJson.write
+                |> List.ofArray
+                |> JsonValue.List
+                "columns", JsonValue.ofTexts (columns (namesOf manifest))
                 "facts", JsonValue.Object manifest.Facts
                 "shards", JsonValue.List(List.map shard manifest.Shards)
             ]
         |> JsonValue.writeFile (manifestPath folder)
 
+    let private width (parameters: int) : int = 2 * parameters + 5
+
     let private table (set: LabelSet) : float[] =
         let n = set.Dimension
-        let width = 2 * n + 2
+        let width = width n
         let values = Array.zeroCreate (set.Count * width)
+        let main = set.Main
 
         for r in 0 .. set.Count - 1 do
-            Array.Copy(set.Points, r * n, values, r * width, n)
-            values[r * width + n] <- set.LogDensity[r]
-            Array.Copy(set.Gradient, r * n, values, r * width + n + 1, n)
-            values[r * width + 2 * n + 1] <- float set.Chains[r]
+            let first = r * width
+            Array.Copy(set.Points, r * n, values, first, n)
+            values[first + n] <- set.LogDensity[r]
+            values[first + n + 1] <- main[r]
+            values[first + n + 2] <- set.Constraint[r]
+            values[first + n + 3] <- set.Prior[r]
+            Array.Copy(set.Gradient, r * n, values, first + n + 4, n)
+            values[first + width - 1] <- float set.Chains[r]
 
         values
 
@@ -101,7 +116,7 @@ module LabelFiles =
         let file = $"labels-{manifest.Shards.Length:d5}-{useName labelUse}.npy"
         let path = Path.Combine(folder, file)
 
-        Npy.writeRows path (2 * set.Dimension + 2) [ table set ]
+        Npy.writeRows path (width set.Dimension) [ table set ]
         |> Result.bind (fun _ -> hash path)
         |> Result.map (fun sha ->
             let shard =
@@ -119,11 +134,11 @@ module LabelFiles =
         : Result<LabelManifest, Error list> =
         if set.Count = 0 then
             Ok manifest
-        elif set.Parameters <> manifest.Parameters then
+        elif set.Parameters <> namesOf manifest then
             Error.make ErrorKind.Shape "the labels have other parameters than the folder"
             |> Error.withFile (manifestPath folder)
             |> Error.found (String.concat ", " set.Parameters)
-            |> Error.expected (String.concat ", " manifest.Parameters)
+            |> Error.expected (String.concat ", " (namesOf manifest))
             |> Error.fail
         else
             Array.indexed set.Tags
@@ -170,7 +185,7 @@ module LabelFiles =
                 (fun _ parameters shards ->
                     { Parameters = Array.ofList parameters; Shards = shards; Facts = [] })
                 (Json.field "schema" (Json.oneOf [ schema, () ]) json)
-                (Json.field "parameters" (Json.list Json.text) json)
+                (Json.field "parameters" (Json.list ParameterJson.read) json)
                 (Json.field "shards" (Json.list shardOf) json))
 
     /// Reads one shard. A file that is not the one that was listed is an error.
@@ -190,7 +205,7 @@ module LabelFiles =
             |> Error.fail
 
         let ofTable (array: NpyArray) : Result<LabelSet, Error list> =
-            let width = 2 * n + 2
+            let width = width n
 
             if array.Shape <> [ shard.Rows; width ] then
                 let sizes (shape: int list) : string =
@@ -215,9 +230,11 @@ module LabelFiles =
                         Parameters = parameters
                         Points = part 0 n
                         LogDensity = part n 1
-                        Gradient = part (n + 1) n
+                        Constraint = part (n + 2) 1
+                        Prior = part (n + 3) 1
+                        Gradient = part (n + 4) n
                         Tags = Array.create shard.Rows shard.Tag
-                        Chains = part (2 * n + 1) 1 |> Array.map int
+                        Chains = part (width - 1) 1 |> Array.map int
                     }
 
         hash path
@@ -233,6 +250,6 @@ module LabelFiles =
         |> Result.bind (fun manifest ->
             manifest.Shards
             |> List.filter (fun s -> s.Use = labelUse)
-            |> List.map (readShard folder manifest.Parameters)
+            |> List.map (readShard folder (namesOf manifest))
             |> Error.collect
-            |> Result.map (LabelSet.concat manifest.Parameters))
+            |> Result.map (LabelSet.concat (namesOf manifest)))

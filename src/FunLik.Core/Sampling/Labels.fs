@@ -19,7 +19,11 @@ type LabelSet =
         Points: float[]
         /// The log density at each point.
         LogDensity: float[]
-        /// Its gradient at each point: rows × parameters.
+        /// The part of it that is constraints; NaN where the density does not split.
+        Constraint: float[]
+        /// The part of it that is priors; NaN where nobody knows.
+        Prior: float[]
+        /// The gradient of the log density at each point: rows × parameters.
         Gradient: float[]
         /// The design that each point comes from.
         Tags: string[]
@@ -33,6 +37,10 @@ type LabelSet =
     /// The number of parameters.
     member this.Dimension: int = this.Parameters.Length
 
+    /// The part of the log density that is the main measurement; NaN where the density does not split.
+    member this.Main: float[] =
+        Array.map3 (fun y c p -> y - c - p) this.LogDensity this.Constraint this.Prior
+
 /// Taking sets of labels apart, and putting them together.
 [<RequireQualifiedAccess>]
 module LabelSet =
@@ -43,6 +51,8 @@ module LabelSet =
             Parameters = parameters
             Points = [||]
             LogDensity = [||]
+            Constraint = [||]
+            Prior = [||]
             Gradient = [||]
             Tags = [||]
             Chains = [||]
@@ -64,6 +74,8 @@ module LabelSet =
             Parameters = set.Parameters
             Points = take set.Points
             LogDensity = chosen |> Array.map (fun r -> set.LogDensity[r])
+            Constraint = chosen |> Array.map (fun r -> set.Constraint[r])
+            Prior = chosen |> Array.map (fun r -> set.Prior[r])
             Gradient = take set.Gradient
             Tags = chosen |> Array.map (fun r -> set.Tags[r])
             Chains = chosen |> Array.map (fun r -> set.Chains[r])
@@ -100,21 +112,56 @@ module LabelSet =
                 Parameters = parameters
                 Points = all _.Points
                 LogDensity = all _.LogDensity
+                Constraint = all _.Constraint
+                Prior = all _.Prior
                 Gradient = all _.Gradient
                 Tags = all _.Tags
                 Chains = all _.Chains
             }
 
+    /// Rows with values and gradients; the parts are not known.
+    let create
+        (parameters: string[])
+        (tag: string)
+        (chains: int[])
+        (points: float[])
+        (values: float[])
+        (gradients: float[])
+        : LabelSet =
+        {
+            Parameters = parameters
+            Points = points
+            LogDensity = values
+            Constraint = Array.create values.Length nan
+            Prior = Array.create values.Length nan
+            Gradient = gradients
+            Tags = Array.create values.Length tag
+            Chains = chains
+        }
+
     /// The labels that chains carry, one row a chain; no evaluation is needed.
     let ofStates (parameters: string[]) (tag: string) (states: Chains[]) : LabelSet =
         let all (part: Chains -> 'T[]) : 'T[] = states |> Array.collect part
-        let logDensity = all _.LogDensity
+        let chains = all (fun s -> Array.init s.Count id)
+        create parameters tag chains (all _.Points) (all _.LogDensity) (all _.Gradient)
 
-        {
-            Parameters = parameters
-            Points = all _.Points
-            LogDensity = logDensity
-            Gradient = all _.Gradient
-            Tags = Array.create logDensity.Length tag
-            Chains = all (fun s -> Array.init s.Count id)
+    /// The set with the parts of its log densities: constraints and priors are computed, what they leave is the main measurement, which
+    /// is not evaluated again.
+    let withParts (options: RunOptions) (model: Likelihood) (set: LabelSet) : LabelSet =
+        let parts = Likelihood.parts model
+
+        let outputs =
+            [
+                "prior", parts.Prior
+                match parts.Constraint with
+                | Some constraints -> "constraint", constraints
+                | None -> ()
+            ]
+
+        let found =
+            (Objective.session model outputs).Evaluate(set.Count, [| set.Points |], options)
+
+        { set with
+            Prior = found[0]
+            Constraint = if found.Length > 1 then found[1] else set.Constraint
         }

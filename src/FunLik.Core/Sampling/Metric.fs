@@ -89,6 +89,16 @@ module Metric =
             Array.init n (fun i ->
                 sqrt (TensorPrimitives.SumOfSquares(ReadOnlySpan(factor, i * n, i + 1))))
 
+    /// S·x: a step in the metric's units as one of the parameters.
+    let apply (metric: Metric) (x: float[]) : float[] =
+        match metric with
+        | Metric.Diagonal scales -> Array.map2 (*) scales x
+        | Metric.Dense factor ->
+            let n = dimension metric
+
+            Array.init n (fun i ->
+                TensorPrimitives.Dot(ReadOnlySpan(factor, i * n, i + 1), ReadOnlySpan(x, 0, i + 1)))
+
     /// Means and covariance (row-major; divisor rows − 1) of points pooled from several chains.
     let moments (dimension: int) (blocks: float[][]) : struct (float[] * float[]) =
         let n = dimension

@@ -39,7 +39,8 @@ module Bundle =
     let tolerance: float = 1e-5
 
     /// The files of a bundle besides the card.
-    let modelFile, pointsFile, valuesFile = "model.onnx", "points.npy", "values.npy"
+    let modelFile, quadraticFile, pointsFile, valuesFile =
+        "model.onnx", "quadratic.onnx", "points.npy", "values.npy"
 
     /// The card's file.
     let cardFile: string = "card.json"
@@ -76,6 +77,11 @@ module Bundle =
         |> Result.map (Onnx.withRecord record)
         |> Result.bind OnnxFormat.write
 
+    /// A surrogate's quadratic alone as an ONNX file: the baseline of all checks.
+    let quadraticToOnnx (surrogate: Surrogate) : Result<byte[], Error list> =
+        Onnx.ofLikelihood OnnxOptions.defaults surrogate.Baseline
+        |> Result.bind OnnxFormat.write
+
     /// Evaluates an ONNX file by ONNX Runtime and compares with the engine's values at points, row-major. Without the library that
     /// is not checked, and no error.
     let agreement
@@ -95,15 +101,16 @@ module Bundle =
         (folder: string)
         (card: (string * JsonValue) list)
         (onnx: byte[])
+        (quadratic: byte[])
         (points: float[])
         (values: float[])
         : Result<JsonValue, Error list> =
         let at (name: string) : string = Path.Combine(folder, name)
         let columns = points.Length / max 1 values.Length
 
-        let writeModel () : Result<unit, Error list> =
-            AtomicFile.write (at modelFile) (fun stream ->
-                stream.Write(onnx, 0, onnx.Length)
+        let writeBytes (name: string) (bytes: byte[]) : Result<unit, Error list> =
+            AtomicFile.write (at name) (fun stream ->
+                stream.Write(bytes, 0, bytes.Length)
                 Ok())
 
         let described (name: string) : JsonValue =
@@ -116,7 +123,8 @@ module Bundle =
         FileError.guard folder (fun () ->
             Directory.CreateDirectory folder |> ignore
 
-            writeModel ()
+            writeBytes modelFile onnx
+            |> Result.bind (fun () -> writeBytes quadraticFile quadratic)
             |> Result.bind (fun () ->
                 Npy.writeFloats
                     (at pointsFile)
@@ -125,7 +133,9 @@ module Bundle =
                 Npy.writeFloats (at valuesFile) { Shape = [ values.Length ]; Values = values })
             |> Result.bind (fun () ->
                 let files =
-                    [ modelFile; pointsFile; valuesFile ] |> List.map described |> JsonValue.List
+                    [ modelFile; quadraticFile; pointsFile; valuesFile ]
+                    |> List.map described
+                    |> JsonValue.List
 
                 let whole = JsonValue.Object(card @ [ "files", files ])
                 JsonValue.writeFile (at cardFile) whole |> Result.map (fun () -> whole)))

@@ -3,8 +3,6 @@ namespace FunLik
 /// Where a surrogate has been taught.
 type Region =
     {
-        /// How the points were chosen: `posterior`.
-        Design: string
         /// The smallest value of each parameter among the points.
         Lowest: float[]
         /// The largest value of each parameter among the points.
@@ -110,7 +108,7 @@ module Surrogate =
             Array.init n (fun k ->
                 Seq.init data.Count (fun r -> data.Points[r * n + k]) |> Seq.reduce f)
 
-        { Design = "posterior"; Lowest = fold min; Highest = fold max }
+        { Lowest = fold min; Highest = fold max }
 
     /// Fits the reference and compiles the training. The data are points of the subject's parameters, in its order, with values and
     /// gradients of its log density without priors; the validation data choose the weights.

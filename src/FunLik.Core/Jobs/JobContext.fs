@@ -1,0 +1,117 @@
+namespace FunLik
+
+open System.IO
+
+/// What a job learns: its parameters and priors, and, where there is a model, the exact density.
+type JobSubject =
+    {
+        /// Name, blocks and priors of what is learnt. Of labels without a model the priors are not known: they are learnt with the rest.
+        Likelihood: Likelihood
+        /// The model to label and check with, if there is one.
+        Exact: LoadedModel option
+        /// The folder of labels made before, with its manifest, if there is one.
+        Data: (string * LabelManifest) option
+        /// The hash of all that.
+        Hash: string
+    }
+
+/// What the stages of a job share.
+type JobContext =
+    {
+        /// Threads, cancellation and progress.
+        Verb: VerbContext
+        /// The job.
+        Job: Job
+        /// What is learnt.
+        Subject: JobSubject
+        /// The source of all randomness.
+        Key: Key
+    }
+
+/// What a job works on, and what its stages have in common.
+[<RequireQualifiedAccess>]
+module JobContext =
+
+    let internal integer (value: int) : JsonValue = JsonValue.Int(int64 value)
+
+    /// Says how far a stage is.
+    let internal say (context: JobContext) (stage: string) (count: int) (total: int) : unit =
+        context.Verb.Progress { Stage = stage; Done = int64 count; Total = int64 total }
+
+    /// A count in a stage's file.
+    let internal count (name: string) (json: Json) : Result<int64, Error list> =
+        Json.field name Json.float json |> Result.map int64
+
+    /// A number that may be null: not finite.
+    let internal number (name: string) (json: Json) : Result<float, Error list> =
+        Json.optionalField name Json.float json |> Result.map (Option.defaultValue nan)
+
+    /// A density of nothing but its parameters, one block each: labels without a model are of it.
+    let private bare (folder: string) (parameters: ModelParameter[]) : Likelihood =
+        {
+            Name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath folder))
+            Blocks = parameters |> Array.map ParameterBlock.ofParameter |> List.ofArray
+            Density = Density.Opaque(Expr.scalar 0.0, [])
+            Data = Map.empty
+            Priors = []
+        }
+
+    let private sameParameters
+        (model: LoadedModel)
+        (folder: string)
+        (manifest: LabelManifest)
+        : Result<unit, Error list> =
+        let names = Likelihood.names model.Likelihood
+        let labelled = manifest.Parameters |> Array.map _.Name
+
+        if names = labelled then
+            Ok()
+        else
+            Error.make ErrorKind.Name "the labels are of other parameters than the model"
+            |> Error.withFile folder
+            |> Error.found (String.concat ", " labelled)
+            |> Error.expected (String.concat ", " names)
+            |> Error.fail
+
+    /// Reads what a job works on.
+    let subject (source: JobSource) : Result<JobSubject, Error list> =
+        let model =
+            match source.Model with
+            | Some model -> ModelFile.read model.File model.Options |> Result.map Some
+            | None -> Ok None
+
+        let data =
+            match source.Data with
+            | Some folder ->
+                LabelFiles.readManifest folder
+                |> Result.map (fun manifest -> Some(folder, manifest))
+            | None -> Ok None
+
+        let join (model: LoadedModel option) (data: (string * LabelManifest) option) =
+            let hash =
+                [
+                    match model with
+                    | Some m -> m.Sha256
+                    | None -> ()
+                    match data with
+                    | Some(_, manifest) ->
+                        for shard in manifest.Shards do
+                            shard.Sha256
+                    | None -> ()
+                ]
+                |> String.concat "\n"
+                |> Stage.hashText
+
+            let make (likelihood: Likelihood) : JobSubject =
+                { Likelihood = likelihood; Exact = model; Data = data; Hash = hash }
+
+            match model, data with
+            | Some m, Some(folder, manifest) ->
+                sameParameters m folder manifest |> Result.map (fun () -> make m.Likelihood)
+            | Some m, None -> Ok(make m.Likelihood)
+            | None, Some(folder, manifest) -> Ok(make (bare folder manifest.Parameters))
+            | None, None ->
+                Error.make ErrorKind.Usage "neither a model nor labels to learn from"
+                |> Error.fail
+
+        Validation.map2 join model data |> Result.bind id
