@@ -52,10 +52,18 @@ let private card: (string * JsonValue) list =
     let text = JsonValue.Text
 
     let deviations (mse: float) : JsonValue =
-        Validate.toJson { Points = 50; Mse = mse; Mae = 0.1; Largest = 0.5; Bias = -0.01 }
+        Validate.toJson
+            {
+                Points = 50
+                Mse = mse
+                Mae = 0.1
+                Largest = 0.5
+                Bias = -0.01
+                Accurate = 0.9
+            }
 
     [
-        "schema", JsonValue.Int 1L
+        "schema", JsonValue.Int 2L
         "kind", text "surrogate"
         "funlik", text "0.1.0"
         "model",
@@ -71,12 +79,12 @@ let private card: (string * JsonValue) list =
             [
                 "posterior",
                 JsonValue.Object [ "surrogate", deviations 0.01; "quadratic", deviations 0.2 ]
-                "tMu", JsonValue.Object [ "mean", JsonValue.Number 0.004 ]
+                "profile", JsonValue.List [ JsonValue.Object [ "parameter", text "mu" ] ]
+                "accurate", JsonValue.Number 0.9
             ]
         "region",
         JsonValue.Object
             [
-                "design", text "posterior"
                 "lowest", JsonValue.Numbers [| -3.0; -2.5 |]
                 "highest", JsonValue.Numbers [| 3.0; 2.5 |]
             ]
@@ -95,7 +103,9 @@ let private withBundle (hasGradient: bool) (values: float[]) (test: string -> un
         let onnx =
             Bundle.toOnnx hasGradient [| 0.0; 0.0 |] [] surrogate.Value |> Error.orRaise
 
-        Bundle.write folder card onnx points values |> Error.orRaise |> ignore
+        let quadratic = Bundle.quadraticToOnnx surrogate.Value |> Error.orRaise
+
+        Bundle.write folder card onnx quadratic points values |> Error.orRaise |> ignore
         test folder
     finally
         Directory.Delete(folder, true)
@@ -178,12 +188,12 @@ let ``an output that moved by more than 1e-6 is refused by its row, by both engi
 let ``a card that is not one is refused with file and place`` () =
     let cases =
         [
-            "\"schema\": 1", "\"schema\": 2", "$.schema"
+            "\"schema\": 2", "\"schema\": 9", "$.schema"
             "\"kind\": \"surrogate\"", "\"kind\": \"job\"", "$.kind"
-            "\"design\": \"posterior\"", "\"design\": 3", "$.region.design"
+            "\"bias\": -0.01,", "\"bias\": [],", "$.metrics.posterior.quadratic.bias"
             "\"lowest\": [-3, -2.5]", "\"lowest\": [-3]", "$.region.lowest"
             "\"mse\": 0.2", "\"mse\": \"0.2\"", "$.metrics.posterior.quadratic.mse"
-            "\"name\": \"points.npy\"", "\"name\": \"../points.npy\"", "$.files[1].name"
+            "\"name\": \"points.npy\"", "\"name\": \"../points.npy\"", "$.files[2].name"
             "\"name\": \"points.npy\"", "\"name\": \"values.npy\"", "$.files"
             "\"name\": \"points.npy\"", "\"name\": \"card.json\"", "$.files"
             "\"mu\",", "\"nu\",", "$.model.parameters"

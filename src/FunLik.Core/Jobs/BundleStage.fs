@@ -88,7 +88,7 @@ module BundleStage =
                     "file", JsonValue.Text(Path.GetFileName source.File)
                     "kind", JsonValue.Text model.Kind
                     "sha256", JsonValue.Text model.Sha256
-                | _ -> ()
+                | _ -> "sha256", JsonValue.Text subject.Hash
                 match subject.Data with
                 | Some(_, manifest) ->
                     "labels", manifest.Shards |> List.map _.Sha256 |> JsonValue.ofTexts

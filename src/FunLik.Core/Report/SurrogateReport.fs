@@ -1,14 +1,5 @@
 namespace FunLik
 
-/// How good a surrogate, and the quadratic beside it, are on one kind of points.
-type SurrogateSlice =
-    {
-        /// What the points are called: `posterior`, `ridge`, `profile`.
-        Name: string
-        Surrogate: Deviations
-        Quadratic: Deviations
-    }
-
 /// Twice the difference of the negative log likelihood from its minimum, the other parameters profiled, at one value of a parameter.
 type ProfilePair = { Value: float; Exact: float; Learnt: float }
 
@@ -49,7 +40,7 @@ type SurrogateReport =
         /// Evaluations of the exact likelihood, by what they are for, without a total. A gradient is one more.
         ExactCalls: (string * int64) list
         /// The accuracy, by kind of points.
-        Slices: SurrogateSlice list
+        Slices: SliceCheck list
         /// t of the parameter of interest, where there is one.
         TMu: ProfileComparison option
         /// The training, epoch by epoch.
@@ -81,7 +72,7 @@ module SurrogateReport =
     let private highlights (report: SurrogateReport) : (string * Cell) list =
         [
             for slice in List.truncate 2 report.Slices do
-                $"mean squared error on {slice.Name} points [log units²]",
+                $"mean squared error on {slice.Slice} points [log units²]",
                 number slice.Surrogate.Mse
 
             match report.TMu with
@@ -160,11 +151,11 @@ module SurrogateReport =
     let private accuracy (report: SurrogateReport) : Section =
         let unit = "log units"
 
-        let row (slice: SurrogateSlice) : Cell list =
+        let row (slice: SliceCheck) : Cell list =
             let s, q = slice.Surrogate, slice.Quadratic
 
             [
-                Cell.Text slice.Name
+                Cell.Text slice.Slice
                 Cell.Count(int64 s.Points)
                 number s.Mse
                 number q.Mse

@@ -2,15 +2,6 @@ namespace FunLik
 
 open System
 
-/// How good a surrogate is on one kind of points, with the quadratic beside it.
-type BundleMetrics =
-    {
-        /// What the points are called.
-        Slice: string
-        Surrogate: Deviations
-        Quadratic: Deviations
-    }
-
 /// What a bundle's card says that programs ask for.
 type BundleCard =
     {
@@ -25,7 +16,7 @@ type BundleCard =
         /// The name of the recipe.
         Recipe: string
         /// The metrics, by kind of points.
-        Metrics: BundleMetrics list
+        Metrics: SliceCheck list
         /// Where the surrogate was taught.
         Region: Region
         /// SHA-256 of each file of the bundle, in hexadecimal digits, by the file's name.
@@ -39,34 +30,41 @@ type BundleCard =
 module BundleCard =
 
     /// The version of the card's layout.
-    let schema: int = 1
+    let schema: int = 2
 
     let private deviations (json: Json) : Result<Deviations, Error list> =
         let number (name: string) = Json.field name Json.float json
 
-        Ok(fun points mse mae largest bias ->
-            { Points = points; Mse = mse; Mae = mae; Largest = largest; Bias = bias })
+        Ok(fun points mse mae largest bias accurate ->
+            {
+                Points = points
+                Mse = mse
+                Mae = mae
+                Largest = largest
+                Bias = bias
+                Accurate = accurate
+            })
         |> Validation.apply (Json.field "points" Json.int json)
         |> Validation.apply (number "mse")
         |> Validation.apply (number "mae")
         |> Validation.apply (number "max")
         |> Validation.apply (number "bias")
+        |> Validation.apply (number "accurate")
 
     /// Metrics of a kind of points where surrogate and quadratic stand beside each other; other metrics stay in the whole card.
-    let private metrics (slice: string, json: Json) : Result<BundleMetrics option, Error list> =
-        Json.optional "surrogate" json
-        |> Result.bind (function
-            | None -> Ok None
-            | Some surrogate ->
-                Validation.map2
-                    (fun s q -> Some { Slice = slice; Surrogate = s; Quadratic = q })
-                    (deviations surrogate)
-                    (Json.field "quadratic" deviations json))
+    let private metrics (slice: string, json: Json) : Result<SliceCheck option, Error list> =
+        // Scans and numbers over all points stay in the whole card.
+        if json.Element.ValueKind <> Text.Json.JsonValueKind.Object then
+            Ok None
+        else
+            Validation.map2
+                (fun s q -> Some { Slice = slice; Surrogate = s; Quadratic = q })
+                (Json.field "surrogate" deviations json)
+                (Json.field "quadratic" deviations json)
 
     let private region (count: int) (json: Json) : Result<Region, Error list> =
-        Validation.map3
-            (fun design lowest highest -> { Design = design; Lowest = lowest; Highest = highest })
-            (Json.field "design" Json.text json)
+        Validation.map2
+            (fun lowest highest -> { Lowest = lowest; Highest = highest })
             (Json.field "lowest" (Json.floats count) json)
             (Json.field "highest" (Json.floats count) json)
 
