@@ -83,7 +83,11 @@ module Inspection =
                         "threads", JsonValue.Int(int64 threads)
                         "quickJit", JsonValue.Bool(Tiering.quickJitIsOn ())
                         "onnxRuntime",
-                        OnnxRuntime.locate ()
+                        OnnxRuntime.libraryPath ()
+                        |> Result.toOption
+                        |> JsonValue.ofOption JsonValue.Text
+                        "onnxRuntimeVersion",
+                        OnnxRuntime.version ()
                         |> Result.toOption
                         |> JsonValue.ofOption JsonValue.Text
                     ]
@@ -141,9 +145,11 @@ module Inspection =
                 ]
 
     let private onnxRuntimeLine () : string =
-        match OnnxRuntime.locate () with
-        | Ok path -> $"ONNX Runtime: {path}"
-        | Result.Error errors -> errors |> List.map string |> String.concat "; "
+        match
+            Validation.map2 (fun v p -> v, p) (OnnxRuntime.version ()) (OnnxRuntime.libraryPath ())
+        with
+        | Ok(version, path) -> $"ONNX Runtime {version}: {path}"
+        | Result.Error errors -> errors |> List.distinct |> List.map string |> String.concat "; "
 
     /// What the verb says of a model that came from this file.
     let report (context: VerbContext) (file: string) (loaded: LoadedModel) : Report =

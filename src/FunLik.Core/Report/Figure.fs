@@ -195,7 +195,6 @@ module Figure =
                 "zerolinecolor", frame
                 "exponentformat", word "power"
             ]
-            @ (if axis.IsLog then [ "dtick", number 1.0 ] else [])
             @ entries
         )
 
@@ -270,7 +269,7 @@ module Figure =
 
     let private columns (axis: Axis) (series: Series) : (PageColumn * float[]) list =
         let column (name: string) (values: float[]) : PageColumn * float[] =
-            { Heading = name; Unit = axis.Unit }, values
+            PageTable.columnIn axis.Unit name, values
 
         match series.Mark with
         | Mark.Band upper ->
@@ -286,7 +285,7 @@ module Figure =
         |> List.groupBy fst
         |> List.map (fun (x, group) ->
             let columns =
-                ({ Heading = figure.X.Label; Unit = figure.X.Unit }, x)
+                (PageTable.columnIn figure.X.Unit figure.X.Label, x)
                 :: (group |> List.collect snd)
 
             {

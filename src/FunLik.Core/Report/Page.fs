@@ -1,5 +1,6 @@
 namespace FunLik
 
+open System
 open System.IO
 open System.Net
 open System.Reflection
@@ -14,6 +15,8 @@ type Block =
     | Facts of (string * Cell) list
     | Table of PageTable
     | Figure of Figure
+    /// Lines of a program.
+    | Code of string
 
 /// A part of a page.
 type Section =
@@ -38,7 +41,11 @@ type Page =
 [<RequireQualifiedAccess>]
 module Page =
 
-    let private escape (text: string) : string = WebUtility.HtmlEncode text
+    /// Text as HTML has it; what no page may contain becomes �.
+    let private escape (text: string) : string =
+        text
+        |> String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c)
+        |> WebUtility.HtmlEncode
 
     // ---- Cells and tables
 
@@ -59,11 +66,61 @@ module Page =
 
     let private alone (cell: Cell) : string = content (cell, List.head (PageTable.texts [ cell ]))
 
-    let private heading (column: PageColumn) : string =
+    let private unit (column: PageColumn) : string =
         if column.Unit = "" then
-            escape column.Heading
+            ""
         else
-            $"""{escape column.Heading} <span class="unit">[{escape column.Unit}]</span>"""
+            $""" <span class="unit">[{escape column.Unit}]</span>"""
+
+    let private ofKind (tag: string) (isNumeric: bool) : string =
+        if isNumeric then
+            $"""<{tag} class="number">"""
+        else
+            $"<{tag}>"
+
+    let private cells (tag: string) (contents: (string * bool) list) : string =
+        contents
+        |> List.map (fun (content, isNumeric) -> $"{ofKind tag isNumeric}{content}</{tag}>")
+        |> String.concat ""
+        |> fun cells -> $"<tr>{cells}</tr>"
+
+    /// Neighbours of one group together.
+    let private groups (columns: PageColumn list) : PageColumn list list =
+        (columns, [])
+        ||> List.foldBack (fun column so ->
+            match so with
+            | (next :: _ as group) :: rest when next.Group = column.Group ->
+                (column :: group) :: rest
+            | _ -> [ column ] :: so)
+
+    /// One row of headings, and above it those of groups where there are any.
+    let private head (columns: PageColumn list) (isNumeric: bool list) : string list =
+        let isGrouped = columns |> List.exists (fun column -> column.Group <> "")
+
+        let above (group: PageColumn list) : string =
+            let first = group.Head
+
+            let text =
+                if first.Group = "" then
+                    ""
+                else
+                    escape first.Group + unit first
+
+            $"""<th class="group" colspan="{group.Length}">{text}</th>"""
+
+        let own (column: PageColumn) : string =
+            if column.Group = "" then
+                escape column.Heading + unit column
+            else
+                escape column.Heading
+
+        [
+            if isGrouped then
+                let texts = groups columns |> List.map above |> String.concat ""
+                $"<tr>{texts}</tr>"
+
+            cells "th" (List.zip (List.map own columns) isNumeric)
+        ]
 
     let private table (table: PageTable) : string list =
         let contents =
@@ -76,31 +133,14 @@ module Page =
             table.Columns
             |> List.mapi (fun k _ -> table.Rows |> List.exists (fun row -> isNumber row[k]))
 
-        let ofKind (tag: string) (isNumeric: bool) : string =
-            if isNumeric then
-                $"""<{tag} class="number">"""
-            else
-                $"<{tag}>"
-
-        let head =
-            List.map2
-                (fun column numeric -> $"""{ofKind "th" numeric}{heading column}</th>""")
-                table.Columns
-                isNumeric
-            |> String.concat ""
-
         [
             """<div class="wide"><table>"""
-            $"<thead><tr>{head}</tr></thead>"
+            "<thead>"
+            yield! head table.Columns isNumeric
+            "</thead>"
             "<tbody>"
             for row in 0 .. table.Rows.Length - 1 do
-                List.map2
-                    (fun (column: string list) numeric ->
-                        $"""{ofKind "td" numeric}{column[row]}</td>""")
-                    contents
-                    isNumeric
-                |> String.concat ""
-                |> fun cells -> $"<tr>{cells}</tr>"
+                cells "td" (List.zip (contents |> List.map (List.item row)) isNumeric)
             "</tbody>"
             "</table></div>"
         ]
@@ -171,11 +211,13 @@ section > dl > div { display: grid; grid-template-columns: minmax(8rem, 15rem) 1
   border-bottom: 1px solid var(--rule); }
 section > dl dt { color: var(--soft); }
 section > dl dd { margin: 0; min-width: 0; font-variant-numeric: tabular-nums; }
+pre { background: var(--shade); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; margin: 0 0 1rem; }
 code { font: .85em/1.4 ui-monospace, 'Cascadia Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; margin: 0 0 1rem; }
 table { border-collapse: collapse; font-size: .92rem; font-variant-numeric: tabular-nums lining-nums; }
 th, td { padding: .35rem 1.2rem .35rem 0; text-align: left; vertical-align: bottom; border-bottom: 1px solid var(--rule); }
 th { font-weight: 600; border-bottom: 2px solid var(--rule); }
+.group { text-align: center; } .group:not(:empty) { border-bottom: 1px solid var(--rule); } .group:empty { border: none; }
 th:last-child, td:last-child { padding-right: 0; }
 .number { text-align: right; white-space: nowrap; }
 th.number { white-space: normal; }
@@ -217,6 +259,7 @@ for (const event of ['beforeprint', 'afterprint']) {
         | Block.Facts entries -> facts entries
         | Block.Table value -> table value
         | Block.Figure value -> figure isDrawn value
+        | Block.Code text -> [ $"<pre><code>{escape text}</code></pre>" ]
 
     let private section (isDrawn: bool) (section: Section) : string list =
         [
@@ -226,8 +269,8 @@ for (const event of ['beforeprint', 'afterprint']) {
             "</section>"
         ]
 
-    /// The page with this script to draw its figures; without one the figures are tables.
-    let internal toHtmlWith (script: string option) (page: Page) : string =
+    /// The page with this script to draw its figures in place of the embedded one; without one the figures are tables.
+    let toHtmlWith (script: string option) (page: Page) : string =
         let hasFigures = page.Sections |> List.exists (_.Blocks >> List.exists _.IsFigure)
 
         let plotting = if hasFigures then script else None
@@ -236,9 +279,9 @@ for (const event of ['beforeprint', 'afterprint']) {
             "<!DOCTYPE html>"
             """<html lang="en">"""
             "<head>"
-            """<meta charset="utf-8">"""
-            $"""<meta http-equiv="Content-Security-Policy" content="{policy}">"""
-            """<meta name="viewport" content="width=device-width, initial-scale=1">"""
+            """<meta charset="utf-8" />"""
+            $"""<meta http-equiv="Content-Security-Policy" content="{policy}" />"""
+            """<meta name="viewport" content="width=device-width, initial-scale=1" />"""
             $"<title>{escape page.Title}</title>"
             $"<style>\n{style}\n</style>"
             "</head>"

@@ -22,6 +22,8 @@ type PageColumn =
         Heading: string
         /// The unit of its numbers; empty where there is none.
         Unit: string
+        /// What stands above it and its neighbours of the same group, with their unit; empty where it is alone.
+        Group: string
     }
 
 /// A table of a page.
@@ -37,14 +39,19 @@ type PageTable =
 [<RequireQualifiedAccess>]
 module PageTable =
 
+    /// A column of numbers with a unit, which may be empty.
+    let columnIn (unit: string) (heading: string) : PageColumn =
+        { Heading = heading; Unit = unit; Group = "" }
+
     /// A column without a unit.
-    let column (heading: string) : PageColumn = { Heading = heading; Unit = "" }
+    let column (heading: string) : PageColumn = columnIn "" heading
 
-    /// A column of numbers with a unit.
-    let columnIn (unit: string) (heading: string) : PageColumn = { Heading = heading; Unit = unit }
+    /// Columns under one heading, with one unit.
+    let group (heading: string) (unit: string) (headings: string list) : PageColumn list =
+        headings |> List.map (fun name -> { columnIn unit name with Group = heading })
 
-    /// Decimals beyond this many, or numbers this large, are written with powers of ten.
-    let private widest = 8
+    /// Columns with smaller numbers, or with larger ones, are written with powers of ten.
+    let private smallest, private largest = -5, 7
 
     /// The place of the first digit: 0 for units, -2 for hundredths.
     let private magnitude (value: float) : int = int (floor (log10 (abs value)))
@@ -57,11 +64,9 @@ module PageTable =
             let decimals =
                 visible |> List.map (fun (v, digits) -> digits - 1 - magnitude v) |> List.max
 
-            let isWide =
-                decimals > widest
-                || visible |> List.exists (fun (v, _) -> magnitude v >= widest)
+            let magnitudes = visible |> List.map (fst >> magnitude)
 
-            if isWide then
+            if List.min magnitudes < smallest || List.max magnitudes > largest then
                 Result.Error(visible |> List.map snd |> List.max)
             else
                 Ok(max 0 decimals)

@@ -149,7 +149,8 @@ module SurrogateReport =
         }
 
     let private accuracy (report: SurrogateReport) : Section =
-        let unit = "log units"
+        let both (heading: string) (unit: string) : PageColumn list =
+            PageTable.group heading unit [ "surrogate"; "quadratic" ]
 
         let row (slice: SliceCheck) : Cell list =
             let s, q = slice.Surrogate, slice.Quadratic
@@ -172,16 +173,10 @@ module SurrogateReport =
                     Block.Table
                         {
                             Columns =
-                                [
-                                    PageTable.column "points"
-                                    PageTable.column "number"
-                                    PageTable.columnIn $"{unit}²" "mean squared error, surrogate"
-                                    PageTable.columnIn $"{unit}²" "quadratic"
-                                    PageTable.columnIn unit "mean error, surrogate"
-                                    PageTable.columnIn unit "quadratic"
-                                    PageTable.columnIn unit "largest error, surrogate"
-                                    PageTable.columnIn unit "quadratic"
-                                ]
+                                [ PageTable.column "points"; PageTable.column "number" ]
+                                @ both "mean squared error" "log units²"
+                                @ both "mean error" "log units"
+                                @ both "largest error" "log units"
                             Rows = report.Slices |> List.map row
                         }
                     Block.Paragraph
