@@ -420,7 +420,14 @@ let ``series of different lengths are refused`` () =
 
 let private report: SurrogateReport =
     let deviations (mse: float) : Deviations =
-        { Points = 500; Mse = mse; Mae = 0.04; Largest = 0.3; Bias = 0.0 }
+        {
+            Points = 500
+            Mse = mse
+            Mae = 0.04
+            Largest = 0.3
+            Bias = 0.0
+            Accurate = 0.75
+        }
 
     {
         Model = "search & <find>"
@@ -430,26 +437,38 @@ let private report: SurrogateReport =
         Network = "95 to 256 to 1"
         Labels = [ "to learn from", 10000L ]
         ExactCalls = [ "mode", 812L; "sampling", 400000L ]
-        Slices =
-            [
-                {
-                    Name = "posterior"
-                    Surrogate = deviations 0.0031
-                    Quadratic = deviations 0.17
-                }
-                { Name = "ridge"; Surrogate = deviations 0.0042; Quadratic = deviations 0.5 }
-            ]
-        TMu =
-            Some
-                {
-                    Parameter = "mu"
-                    Unit = ""
-                    Rows =
-                        [
-                            { Value = 0.0; Exact = 1.0; Learnt = 1.01 }
-                            { Value = 0.5; Exact = 0.25; Learnt = 0.22 }
-                        ]
-                }
+        Accuracy =
+            {
+                Slices =
+                    [
+                        {
+                            Slice = "posterior"
+                            Surrogate = deviations 0.0031
+                            Quadratic = deviations 0.17
+                        }
+                        {
+                            Slice = "ridge"
+                            Surrogate = deviations 0.0042
+                            Quadratic = deviations 0.5
+                        }
+                    ]
+                Profiles =
+                    [
+                        {
+                            Exact =
+                                {
+                                    Parameter = "mu"
+                                    X = [| 0.0; 0.5 |]
+                                    TMu = [| 1.0; 0.25 |]
+                                    Converged = true
+                                    Evaluations = 10
+                                }
+                            Learnt = [| 1.01; 0.22 |]
+                            Quadratic = [| 1.5; 0.25 |]
+                            Converged = true
+                        }
+                    ]
+            }
         History =
             [
                 { Epoch = 1; TrainingLoss = 0.5; ValidationLoss = 0.6; Rate = 1e-3 }
@@ -480,7 +499,7 @@ let ``the page of a job tells the numbers of its record`` () =
         |> List.map (field "y" >> Json.numbers >> Error.orRaise >> List.ofArray)
 
     Assert.Equal<float list list>(
-        [ [ 1.01; 0.22 ]; [ 1.0; 0.25 ]; [ 1.01 - 1.0; 0.22 - 0.25 ] ],
+        [ [ 1.5; 0.25 ]; [ 1.01; 0.22 ]; [ 1.0; 0.25 ]; [ 1.01 - 1.0; 0.22 - 0.25 ] ],
         y curves
     )
 
@@ -491,6 +510,11 @@ let ``the page of a job tells the numbers of its record`` () =
 
     Assert.Contains(texts "figcaption" root, fun text -> text.Contains "epoch 2")
     Assert.Contains("All checks that were made passed", root.Value)
+
+    let rows =
+        named "tr" root |> List.map (fun row -> named "td" row |> List.map _.Value)
+
+    Assert.Contains<string list>([ "mu"; "2"; "0.0200"; "0.250" ], rows)
     Assert.Contains("not checked: the library is not here", root.Value)
 
 [<Fact>]
@@ -499,7 +523,7 @@ let ``a failed check is told at the head of the page, and a job without profile 
     =
     let page =
         { report with
-            TMu = None
+            Accuracy = { report.Accuracy with Profiles = [] }
             History = []
             Checks = [ "the network beats the quadratic", Some false ]
         }

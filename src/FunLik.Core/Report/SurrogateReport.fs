@@ -1,19 +1,5 @@
 namespace FunLik
 
-/// Twice the difference of the negative log likelihood from its minimum, the other parameters profiled, at one value of a parameter.
-type ProfilePair = { Value: float; Exact: float; Learnt: float }
-
-/// A profile of the exact likelihood beside that of the surrogate.
-type ProfileComparison =
-    {
-        /// The parameter.
-        Parameter: string
-        /// Its unit; empty where there is none.
-        Unit: string
-        /// The values, in order.
-        Rows: ProfilePair list
-    }
-
 /// One epoch of a training.
 type HistoryRow =
     {
@@ -39,10 +25,8 @@ type SurrogateReport =
         Labels: (string * int64) list
         /// Evaluations of the exact likelihood, by what they are for, without a total. A gradient is one more.
         ExactCalls: (string * int64) list
-        /// The accuracy, by kind of points.
-        Slices: SliceCheck list
-        /// t of the parameter of interest, where there is one.
-        TMu: ProfileComparison option
+        /// The accuracy, by kind of points, and of profiles.
+        Accuracy: SurrogateCheck
         /// The training, epoch by epoch.
         History: HistoryRow list
         /// What was checked: passed, failed, or not done.
@@ -57,28 +41,22 @@ type SurrogateReport =
 [<RequireQualifiedAccess>]
 module SurrogateReport =
 
-    let private meanOf (f: 'T -> float) (rows: 'T list) : float =
-        if rows.IsEmpty then nan else rows |> List.averageBy f
-
-    /// The mean and the largest size of the difference of a profile, learnt less exact.
-    let private tErrors (profile: ProfileComparison) : float * float =
-        let sizes = profile.Rows |> List.map (fun row -> abs (row.Learnt - row.Exact))
-        meanOf id sizes, (if sizes.IsEmpty then nan else List.max sizes)
-
     let private number (value: float) : Cell = Cell.Number(value, 3)
+
+    /// A number inside of a sentence.
+    let private shown (digits: int) (value: float) : string =
+        PageTable.texts [ Cell.Number(value, digits) ] |> List.head
 
     // ---- Sections
 
     let private highlights (report: SurrogateReport) : (string * Cell) list =
         [
-            for slice in List.truncate 2 report.Slices do
+            for slice in List.truncate 2 report.Accuracy.Slices do
                 $"mean squared error on {slice.Slice} points [log units²]",
                 number slice.Surrogate.Mse
 
-            match report.TMu with
-            | Some profile ->
-                $"mean error of t({profile.Parameter})", number (fst (tErrors profile))
-            | None -> ()
+            for profile in List.truncate 1 report.Accuracy.Profiles do
+                $"mean error of t({profile.Exact.Parameter})", number profile.TMuError
 
             "evaluations of the exact likelihood", Cell.Count(report.ExactCalls |> List.sumBy snd)
         ]
@@ -96,56 +74,54 @@ module SurrogateReport =
         else
             $"""{size}. These checks failed: {String.concat "; " failed}."""
 
-    let private tMu (profile: ProfileComparison) : Section =
-        let column (f: ProfilePair -> float) : float[] = profile.Rows |> List.map f |> Array.ofList
-
-        let x = column _.Value
-        let mean, largest = tErrors profile
-        let shown (value: float) : string = List.head (PageTable.texts [ number value ])
-        let t = $"t({profile.Parameter})"
-
-        let figure =
-            {
-                Title = $"Exact and learnt profile"
-                X = Axis.linear profile.Parameter profile.Unit
-                Panels =
-                    [
-                        {
-                            Axis = Axis.linear $"{t} = −2 Δ log L" ""
-                            Share = 3.0
-                            Series =
-                                [
-                                    Series.create
-                                        Mark.Line
-                                        Colour.Vermilion
-                                        "learnt"
-                                        x
-                                        (column _.Learnt)
-                                    Series.create Mark.Points Colour.Blue "exact" x (column _.Exact)
-                                ]
-                        }
-                        {
-                            Axis = Axis.linear "learnt − exact" ""
-                            Share = 1.2
-                            Series =
-                                [
-                                    Series.create
-                                        Mark.Line
-                                        Colour.Vermilion
-                                        "learnt − exact"
-                                        x
-                                        (column (fun row -> row.Learnt - row.Exact))
-                                ]
-                        }
-                    ]
-                Caption =
-                    $"{t} of the exact likelihood and of the surrogate, all other parameters profiled; below, the difference. "
-                    + $"Its mean size is {shown mean}, the largest {shown largest}."
-            }
+    let private profile (check: ProfileCheck) : Section =
+        let parameter, x = check.Exact.Parameter, check.Exact.X
+        let differences = Array.map2 (-) check.Learnt check.Exact.TMu
+        let largest = differences |> Array.fold (fun size d -> max size (abs d)) 0.0
+        let t = $"t({parameter})"
+        let learnt = Series.create Mark.Line Colour.Vermilion
 
         {
-            Title = $"The profile in {profile.Parameter}"
-            Blocks = [ Block.Figure figure ]
+            Title = $"The profile in {parameter}"
+            Blocks =
+                [
+                    Block.Figure
+                        {
+                            Title = "Exact and learnt profile"
+                            X = Axis.linear parameter ""
+                            Panels =
+                                [
+                                    {
+                                        Axis = Axis.linear $"{t} = −2 Δ log L" ""
+                                        Share = 3.0
+                                        Series =
+                                            [
+                                                Series.create
+                                                    Mark.Dashes
+                                                    Colour.Grey
+                                                    "quadratic"
+                                                    x
+                                                    check.Quadratic
+                                                learnt "learnt" x check.Learnt
+                                                Series.create
+                                                    Mark.Points
+                                                    Colour.Blue
+                                                    "exact"
+                                                    x
+                                                    check.Exact.TMu
+                                            ]
+                                    }
+                                    {
+                                        Axis = Axis.linear "learnt − exact" ""
+                                        Share = 1.2
+                                        Series = [ learnt "learnt − exact" x differences ]
+                                    }
+                                ]
+                            Caption =
+                                $"{t} of the exact likelihood, of the surrogate and of the quadratic alone, all other parameters profiled; "
+                                + $"below, the surrogate's difference. Its mean size is {shown 3 check.TMuError}, the largest {shown 3 largest}."
+                        }
+                ]
         }
 
     let private accuracy (report: SurrogateReport) : Section =
@@ -164,6 +140,16 @@ module SurrogateReport =
                 number q.Mae
                 number s.Largest
                 number q.Largest
+                number (100.0 * s.Accurate)
+                number (100.0 * q.Accurate)
+            ]
+
+        let profileRow (check: ProfileCheck) : Cell list =
+            [
+                Cell.Text check.Exact.Parameter
+                Cell.Count(int64 check.Exact.X.Length)
+                number check.TMuError
+                number check.QuadraticTMuError
             ]
 
         {
@@ -177,10 +163,22 @@ module SurrogateReport =
                                 @ both "mean squared error" "log units²"
                                 @ both "mean error" "log units"
                                 @ both "largest error" "log units"
-                            Rows = report.Slices |> List.map row
+                                @ both "accurate" "%"
+                            Rows = report.Accuracy.Slices |> List.map row
                         }
-                    Block.Paragraph
-                        "Errors are differences of the log density from the exact one, at points that the training never saw. The quadratic is fitted to the same labels: it is what a network must beat."
+                    Block.Paragraph(
+                        "Errors are differences of the log density from the exact one, at points that the training never saw. "
+                        + "Accurate is what is off by no more than 0.05, or 1 % of the exact difference from the largest density. "
+                        + "The quadratic is fitted to the same labels: it is what a network must beat."
+                    )
+                    if not report.Accuracy.Profiles.IsEmpty then
+                        Block.Table
+                            {
+                                Columns =
+                                    [ PageTable.column "profile in"; PageTable.column "values" ]
+                                    @ both "mean error of t" ""
+                                Rows = report.Accuracy.Profiles |> List.map profileRow
+                            }
                 ]
         }
 
@@ -232,11 +230,9 @@ module SurrogateReport =
     let private agreement (agreement: Agreement) : string * Cell =
         match agreement with
         | Agreement.Checked(version, points, largest) ->
-            let shown = List.head (PageTable.texts [ Cell.Number(largest, 2) ])
-
             $"ONNX Runtime {version}",
             Cell.Text
-                $"agrees with the engine to {shown} relative to max(1, |y|), at {PageTable.count (int64 points)} points"
+                $"agrees with the engine to {shown 2 largest} relative to max(1, |y|), at {PageTable.count (int64 points)} points"
         | Agreement.NotChecked reason -> "ONNX Runtime", Cell.Text $"not checked: {reason}"
 
     let private checks (report: SurrogateReport) : Section =
@@ -287,10 +283,7 @@ module SurrogateReport =
             Highlights = highlights report
             Sections =
                 [
-                    match report.TMu with
-                    | Some profile -> tMu profile
-                    | None -> ()
-
+                    yield! report.Accuracy.Profiles |> List.map profile
                     accuracy report
 
                     if not report.History.IsEmpty then
