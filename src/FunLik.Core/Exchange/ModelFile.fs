@@ -84,6 +84,20 @@ module ModelFile =
                     fun _ json ->
                         Counting.ofJson json |> Result.bind (build Counting.likelihood json)
             }
+            {
+                Name = "histfactory"
+                Keys = Workspace.keys
+                Options = [ "patch"; "scalings"; "measurement"; "interpolation" ]
+                Read =
+                    fun options json ->
+                        Workspace.likelihood
+                            options.Patch
+                            options.Measurement
+                            options.Interpolation
+                            options.Scalings
+                            Scalings.defaultTolerance
+                            json
+            }
         ]
 
     /// The kinds of model files that are read.

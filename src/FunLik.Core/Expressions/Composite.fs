@@ -57,23 +57,29 @@ module Composite =
     let poissonLogDensity (count: Expr) (mean: Expr) : Expr =
         Expr.xlogy count mean - mean - Expr.logGamma (count + 1.0)
 
-    /// The product of all elements of a vector, as a balanced tree; value and gradient are exact where factors are zero.
-    let product (factors: Expr) : Expr =
+    /// The products, element by element, of several vectors of length `width` that stand one behind the other, as a balanced tree; value
+    /// and gradient are exact where factors are zero.
+    let products (width: int) (factors: Expr) : Expr =
         let rec go (count: int) (values: Expr) : Expr =
             if count = 1 then
-                Expr.item 0 values
+                values
             else
-                let half = count / 2
+                let half = count / 2 * width
                 let pairs = Expr.slice 0 half values * Expr.slice half half values
 
                 if count % 2 = 0 then
-                    go half pairs
+                    go (count / 2) pairs
                 else
-                    go (half + 1) (Expr.concat [ pairs; Expr.slice (count - 1) 1 values ])
+                    let last = Expr.slice ((count - 1) * width) width values
+                    go (count / 2 + 1) (Expr.concat [ pairs; last ])
 
+        go (Shape.size factors.Shape / width) factors
+
+    /// The product of all elements of a vector, as a balanced tree; value and gradient are exact where factors are zero.
+    let product (factors: Expr) : Expr =
         match factors.Shape with
         | Scalar -> factors
-        | shape -> go (Shape.size shape) factors
+        | _ -> Expr.item 0 (products 1 factors)
 
     /// A named composite of one argument.
     let activations: (string * (Expr -> Expr)) list =

@@ -166,6 +166,33 @@ module Simplify =
             |> Some
         | _ -> None
 
+    /// Elements of one vector that stand one behind the other again: its elements by index.
+    let private regathered (parts: Expr list) : Expr option =
+        let taken (part: Expr) : (int[] * Expr) option =
+            match part.Node with
+            | Node.Apply(Op.Gather indices, [ a ]) -> Some(indices, a)
+            | Node.Apply(Op.Sum, [ inner ]) when Shape.size inner.Shape = 1 ->
+                match inner.Node with
+                | Node.Apply(Op.Gather indices, [ a ]) -> Some(indices, a)
+                | _ -> None
+            | _ -> None
+
+        match taken parts.Head with
+        | Some(_, source) ->
+            let all = parts |> List.map taken
+
+            if
+                all
+                |> List.forall (function
+                    | Some(_, a) -> Expr.structural.Equals(a, source)
+                    | None -> false)
+            then
+                let indices = all |> List.choose (Option.map fst) |> Array.concat
+                Some(Expr.gather indices source)
+            else
+                None
+        | None -> None
+
     let private algebra (op: Op) (arguments: Expr list) (shape: Shape) : Expr option =
         match op, arguments with
         | Op.Neg, [ Op1 Op.Neg a ] -> Some a
@@ -225,6 +252,7 @@ module Simplify =
         | Op.ScatterAdd(indices, length), [ a ] when isRange 0 indices && indices.Length = length ->
             Some a
         | Op.Concat, [ a ] when a.Shape = shape -> Some a
+        | Op.Concat, (_ :: _ :: _ as parts) -> regathered parts
         | Op.Transpose, [ Op1 Op.Transpose a ] -> Some a
         | _ -> None
 

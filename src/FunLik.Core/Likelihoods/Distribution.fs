@@ -42,10 +42,7 @@ module Term =
     let datum (term: Term) : Expr =
         Expr.input term.Name (if term.IsConstraint then Role.Auxiliary else Role.Datum) term.Shape
 
-    /// The log density of the term, all constants kept: a scalar.
-    let logDensity (term: Term) : Expr =
-        let x = datum term
-
+    let private logDensityAt (x: Expr) (term: Term) : Expr =
         match term.Distribution with
         | Distribution.Poisson ->
             Expr.sum (Expr.xlogy x term.Expectation)
@@ -58,6 +55,34 @@ module Term =
             -0.5 * Expr.sum (pull * pull)
             - Expr.sum widths
             - float (Shape.size term.Shape) * Composite.halfLogTwoPi
+
+    /// The log density of the term, all constants kept: a scalar.
+    let logDensity (term: Term) : Expr = logDensityAt (datum term) term
+
+    let private whole (shape: Shape) (e: Expr) : Expr =
+        if e.Shape = shape then e else Expr.fill shape e
+
+    /// One term in place of several of one distribution: their data and expectations one behind the other.
+    let private joined (terms: Term list) : Expr * Term =
+        let pieces (part: Term -> Expr) : Expr =
+            terms |> List.map (fun t -> whole t.Shape (part t)) |> Expr.concat
+
+        let data = pieces datum
+
+        let sigma (t: Term) : Expr =
+            match t.Distribution with
+            | Distribution.Normal sigma -> sigma
+            | Distribution.Poisson -> Expr.scalar 1.0
+
+        data,
+        { terms.Head with
+            Shape = data.Shape
+            Expectation = pieces _.Expectation
+            Distribution =
+                match terms.Head.Distribution with
+                | Distribution.Poisson -> Distribution.Poisson
+                | Distribution.Normal _ -> Distribution.Normal(pieces sigma)
+        }
 
     /// A normal constraint on each parameter of a block, named `BLOCK.constraint`: an auxiliary measurement that found `mean` with
     /// the width `sigma`. With its data.
@@ -76,6 +101,18 @@ module Term =
         match term.Distribution with
         | Distribution.Poisson -> Some(Expr.sum (Expr.less term.Expectation (Expr.scalar 0.0)))
         | Distribution.Normal _ -> None
+
+    /// The log densities of terms and the scalars that are above 0 where they have none. Terms of one distribution are taken together, so
+    /// that many small ones are one vector operation.
+    let together (terms: Term list) : (Expr * Expr option) list =
+        terms
+        |> List.groupBy _.Distribution.IsPoisson
+        |> List.map (fun (_, same) ->
+            match same with
+            | [ term ] -> logDensity term, violation term
+            | _ ->
+                let data, term = joined same
+                logDensityAt data term, violation term)
 
 /// Priors.
 [<RequireQualifiedAccess>]

@@ -194,11 +194,12 @@ module Likelihood =
             }
         | Density.Terms terms ->
             let constraints, main = terms |> List.partition _.IsConstraint
-            let violations = terms |> List.choose Term.violation
+            let main, constraints = Term.together main, Term.together constraints
+            let violations = main @ constraints |> List.choose snd
 
             {
-                Main = main |> List.map Term.logDensity |> total
-                Constraint = Some(constraints |> List.map Term.logDensity |> total)
+                Main = main |> List.map fst |> total
+                Constraint = Some(constraints |> List.map fst |> total)
                 Prior = prior
                 Violation = total (violations @ outside)
             }

@@ -1,0 +1,468 @@
+namespace FunLik
+
+open System.Collections.Generic
+
+/// Which interpolation codes a model takes.
+type HistFactoryCodes =
+    {
+        /// For factors on normalisations.
+        NormSys: InterpolationCode
+        /// For changes of shapes: an additive code.
+        HistoSys: InterpolationCode
+    }
+
+/// Expected counts of a model as a few vector and matrix operations over all bins of all samples at once.
+[<RequireQualifiedAccess>]
+module internal HistFactoryRates =
+
+    /// One sample in one channel; its bins are entries `First`, `First` + 1, ….
+    type private Unit =
+        {
+            Channel: HistChannel
+            Sample: HistSample
+            First: int
+            /// The place of the channel's first bin among all bins.
+            FirstBin: int
+        }
+
+    type private Model =
+        {
+            Units: Unit[]
+            Entries: int
+            Bins: int
+            /// The bin of each entry.
+            BinOf: int[]
+            /// All parameters as one vector; None if there are none.
+            Theta: Expr option
+            /// The place of a name's first parameter.
+            Offset: IReadOnlyDictionary<string, int>
+            ThetaSize: int
+            Codes: HistFactoryCodes
+        }
+
+    /// The parameters of a name as they stand in expressions.
+    let block (poi: string option) (isKinked: string -> bool) (set: ParameterSet) : ParameterBlock =
+        let kind (i: int) : ParameterKind =
+            if poi = Some set.Name && i = 0 then
+                ParameterKind.Poi
+            else
+                ParameterKind.Nuisance
+
+        let parameter (i: int) : ModelParameter =
+            let name = if set.IsScalar then set.Name else $"{set.Name}[{i}]"
+
+            { ModelParameter.create name (kind i) set.Inits[i] with
+                Range = set.Bounds[i]
+                Bounds =
+                    if set.Fixed[i] then
+                        struct (set.Inits[i], set.Inits[i])
+                    else
+                        set.Bounds[i]
+                IsKinked = isKinked set.Name
+            }
+
+        if set.IsScalar then
+            ParameterBlock.ofParameter (parameter 0)
+        else
+            ParameterBlock.ofVector set.Name (Array.init set.Inits.Length parameter)
+
+    let private unitsOf (data: HistFactoryData) : Unit[] =
+        let units = List<Unit>()
+        let mutable entry = 0
+        let mutable bin = 0
+
+        for channel in data.Channels do
+            for sample in channel.Samples do
+                units.Add { Channel = channel; Sample = sample; First = entry; FirstBin = bin }
+
+                entry <- entry + channel.Observed.Length
+
+            bin <- bin + channel.Observed.Length
+
+        units.ToArray()
+
+    // ---- What is added: nominal counts and changes of shapes
+
+    /// Half the difference of two variations, and what their mean has above the nominal counts.
+    let private parts
+        (nominal: float[])
+        (high: float[])
+        (low: float[])
+        : struct (float[] * float[]) =
+        struct (Array.map2 (fun h l -> 0.5 * (h - l)) high low,
+                Array.map3 (fun n h l -> 0.5 * ((h - n) + (l - n))) nominal high low)
+
+    /// Columns k and values of what a unit's shapes add: column h multiplies the h-th parameter, column `count` + h its even part.
+    let private columns
+        (index: IReadOnlyDictionary<string, int>)
+        (count: int)
+        (unit: Unit)
+        : (int * float[]) list =
+        unit.Sample.Modifiers
+        |> List.collect (fun m ->
+            match m.Modification with
+            | Modification.HistoSys(high, low) ->
+                let struct (odd, even) = parts unit.Sample.Nominal high low
+                [ index[m.Name], odd; count + index[m.Name], even ]
+            | _ -> [])
+        |> List.filter (fun (_, values) -> values |> Array.exists (fun v -> v <> 0.0))
+
+    /// Counts before factors, and the entry at each of their places.
+    let private additive (model: Model) : Expr * int[] =
+        let names =
+            model.Units
+            |> Seq.collect (fun u -> u.Sample.Modifiers)
+            |> Seq.filter _.Modification.IsHistoSys
+            |> Seq.map _.Name
+            |> Seq.distinct
+            |> Seq.sortBy (fun name -> model.Offset[name])
+            |> Array.ofSeq
+
+        let nominal = model.Units |> Array.collect _.Sample.Nominal
+
+        let index = names |> Array.mapi (fun i name -> name, i) |> readOnlyDict
+        let filled = model.Units |> Array.map (columns index names.Length)
+
+        let groups =
+            Array.map2
+                (fun unit (entries: (int * float[]) list) ->
+                    {
+                        Rows = [| unit.First .. unit.First + unit.Sample.Nominal.Length - 1 |]
+                        Columns = entries |> List.map fst |> List.sort |> Array.ofList
+                    })
+                model.Units
+                filled
+            |> List.ofArray
+
+        let used = groups |> List.exists (fun g -> g.Columns.Length > 0)
+
+        match model.Theta with
+        | Some theta when used ->
+            let alpha = theta |> Expr.gather (names |> Array.map (fun n -> model.Offset[n]))
+            let both = Expr.concat [ alpha; Interpolation.even model.Codes.HistoSys alpha ]
+            let place = Array.create model.Entries -1
+
+            // Values go to a matrix by its row and column.
+            let fill (put: int -> int -> float -> unit) : unit =
+                for unit, entries in Array.zip model.Units filled do
+                    for column, values in entries do
+                        values
+                        |> Array.iteri (fun i v ->
+                            if v <> 0.0 then
+                                put (unit.First + i) column v)
+
+            let changed, rows =
+                match HistFactoryBlocks.plan groups with
+                | ProductPlan.Dense blocks ->
+                    let blockOf = Array.create model.Entries -1
+
+                    blocks
+                    |> List.iteri (fun b block ->
+                        block.Rows
+                        |> Array.iteri (fun row entry ->
+                            blockOf[entry] <- b
+                            place[entry] <- row))
+
+                    let matrices =
+                        blocks
+                        |> List.map (fun b ->
+                            Array.zeroCreate<float>(b.Rows.Length * b.Columns.Length))
+                        |> Array.ofList
+
+                    let widths = blocks |> List.map _.Columns.Length |> Array.ofList
+
+                    let columnOf =
+                        blocks
+                        |> List.map (fun b -> b.Columns |> Array.mapi (fun k c -> c, k) |> dict)
+                        |> Array.ofList
+
+                    fill (fun entry column v ->
+                        let b = blockOf[entry]
+                        matrices[b][place[entry] * widths[b] + columnOf[b][column]] <- v)
+
+                    let products =
+                        blocks
+                        |> List.mapi (fun b block ->
+                            Expr.matVec
+                                (Expr.matrix block.Rows.Length widths[b] matrices[b])
+                                (Expr.gather block.Columns both))
+
+                    products, blocks |> List.map _.Rows |> Array.concat
+                | ProductPlan.Sparse rows ->
+                    rows |> Array.iteri (fun row entry -> place[entry] <- row)
+                    let lines = Array.init rows.Length (fun _ -> List<struct (int * float)>())
+                    fill (fun entry column v -> lines[place[entry]].Add(struct (column, v)))
+
+                    let matrix =
+                        SparseMatrix(
+                            rows.Length,
+                            2 * names.Length,
+                            lines |> Array.scan (fun start line -> start + line.Count) 0,
+                            lines |> Array.collect (fun l -> [| for struct (c, _) in l -> c |]),
+                            lines |> Array.collect (fun l -> [| for struct (_, v) in l -> v |])
+                        )
+
+                    [ Expr.sparse matrix both ], rows
+
+            let rest = [| 0 .. model.Entries - 1 |] |> Array.except rows
+            let at (entries: int[]) : float[] = entries |> Array.map (fun e -> nominal[e])
+            let counts = Expr.concat changed + at rows
+
+            let all =
+                if rest.Length = 0 then
+                    counts
+                else
+                    Expr.concat [ counts; Expr.vector (at rest) ]
+
+            all, Array.append rows rest
+        | _ -> Expr.vector nominal, [| 0 .. model.Entries - 1 |]
+
+    // ---- Factors
+
+    /// For lists of factors, the products of each list: vectors of indices, short lists filled up with the index of 1, and their product.
+    let private productsOf (one: int) (factors: Expr) (lists: int[][]) : Expr option =
+        let longest = lists |> Seq.map _.Length |> Seq.max
+
+        if longest = 0 then
+            None
+        else
+            let index =
+                Array.init (longest * lists.Length) (fun k ->
+                    let list = lists[k % lists.Length]
+                    let place = k / lists.Length
+                    if place < list.Length then list[place] else one)
+
+            Some(Composite.products lists.Length (Expr.gather index factors))
+
+    /// The factor of each unit: free factors, luminosities and normalisation uncertainties.
+    let private unitFactors (model: Model) (order: int[]) (unitOf: int[]) : Expr option =
+        let free = Dictionary<int, int>()
+        let varied = Dictionary<struct (int * float * float), int>()
+
+        let indexOf (known: Dictionary<'K, int>) (key: 'K) : int =
+            match known.TryGetValue key with
+            | true, i -> i
+            | _ ->
+                known[key] <- known.Count
+                known.Count - 1
+
+        // Indices of the second kind follow those of the first: told apart until all are known.
+        let raw =
+            model.Units
+            |> Array.map (fun u ->
+                u.Sample.Modifiers
+                |> List.choose (fun m ->
+                    match m.Modification with
+                    | Modification.NormFactor
+                    | Modification.Lumi -> Some(struct (false, indexOf free model.Offset[m.Name]))
+                    | Modification.NormSys(high, low) ->
+                        Some(
+                            struct (true,
+                                    indexOf varied (struct (model.Offset[m.Name], high, low)))
+                        )
+                    | _ -> None))
+
+        match model.Theta with
+        | Some theta when free.Count + varied.Count > 0 ->
+            let lists =
+                raw
+                |> Array.map (
+                    List.map (fun (struct (isVaried, i)) -> if isVaried then free.Count + i else i)
+                    >> List.sort
+                    >> Array.ofList
+                )
+
+            let keys = varied.Keys |> Array.ofSeq
+
+            let values =
+                [
+                    if free.Count > 0 then
+                        Expr.gather (Array.ofSeq free.Keys) theta
+                    if keys.Length > 0 then
+                        theta
+                        |> Expr.gather (keys |> Array.map (fun (struct (place, _, _)) -> place))
+                        |> Interpolation.factors
+                            model.Codes.NormSys
+                            (keys |> Array.map (fun (struct (_, high, _)) -> high))
+                            (keys |> Array.map (fun (struct (_, _, low)) -> low))
+                    Expr.scalar 1.0
+                ]
+                |> Expr.concat
+
+            let distinct = lists |> Array.distinct
+            let position = Dictionary<int[], int>(HashIdentity.Structural)
+            distinct |> Array.iteri (fun i list -> position[list] <- i)
+
+            productsOf (free.Count + keys.Length) values distinct
+            |> Option.map (Expr.gather (order |> Array.map (fun e -> position[lists[unitOf[e]]])))
+        | _ -> None
+
+    /// The parameters that multiply single bins, by entry.
+    let private binParameters (model: Model) : int[][] =
+        let lists = Array.init model.Entries (fun _ -> List<int>())
+        let uses = Dictionary<string, List<string * int>>()
+
+        // A staterror that stands in several channels has parameters for the bins of all of them.
+        let statOffset (name: string) (channel: HistChannel) : int =
+            let known =
+                match uses.TryGetValue name with
+                | true, found -> found
+                | _ ->
+                    uses[name] <- List()
+                    uses[name]
+
+            match known |> Seq.tryFind (fun (c, _) -> c = channel.Name) with
+            | Some(_, offset) -> offset
+            | None ->
+                let last =
+                    if known.Count = 0 then
+                        0
+                    else
+                        snd known[known.Count - 1]
+                        + (model.Units
+                           |> Array.find (fun u -> u.Channel.Name = fst known[known.Count - 1]))
+                            .Channel.Observed.Length
+
+                known.Add((channel.Name, last))
+                last
+
+        for unit in model.Units do
+            for m in unit.Sample.Modifiers do
+                let first =
+                    match m.Modification with
+                    | Modification.ShapeFactor
+                    | Modification.ShapeSys _ -> Some model.Offset[m.Name]
+                    | Modification.StatError _ ->
+                        Some(model.Offset[m.Name] + statOffset m.Name unit.Channel)
+                    | _ -> None
+
+                match first with
+                | Some place ->
+                    for i in 0 .. unit.Channel.Observed.Length - 1 do
+                        lists[unit.First + i].Add(place + i)
+                | None -> ()
+
+        lists |> Array.map _.ToArray()
+
+    /// Splits the parameters of entries into those that all samples of a bin have, and the others.
+    let private commonFirst (model: Model) (lists: int[][]) : int[][] * int[][] =
+        let common = Array.zeroCreate<int[]> model.Bins
+
+        lists
+        |> Array.iteri (fun entry list ->
+            let bin = model.BinOf[entry]
+
+            common[bin] <-
+                if isNull common[bin] then
+                    list
+                else
+                    common[bin] |> Array.filter (fun p -> Array.contains p list))
+
+        let own =
+            lists
+            |> Array.mapi (fun entry list ->
+                let shared = common[model.BinOf[entry]]
+
+                if shared.Length = 0 then
+                    list
+                else
+                    list |> Array.except shared)
+
+        common, own
+
+    let private binFactors (model: Model) (lists: int[][]) : Expr option =
+        match model.Theta with
+        | Some theta when lists |> Array.exists (fun l -> l.Length > 0) ->
+            if lists |> Array.forall (fun l -> l.Length = 1) then
+                Some(Expr.gather (lists |> Array.map Array.head) theta)
+            else
+                productsOf model.ThetaSize (Expr.concat [ theta; Expr.scalar 1.0 ]) lists
+        | _ -> None
+
+    /// The factors that couplings give.
+    let private couplingFactors
+        (model: Model)
+        (scalings: QuadraticScaling list)
+        (order: int[])
+        (unitOf: int[])
+        : Expr option =
+        if scalings.IsEmpty then
+            None
+        else
+            let factors, places = Interference.factors scalings
+            let one = Shape.size factors.Shape
+
+            let place =
+                List.mapi
+                    (fun i (s: QuadraticScaling) -> (s.Channel, s.Process), places[i])
+                    scalings
+                |> readOnlyDict
+
+            let index =
+                order
+                |> Array.map (fun entry ->
+                    let unit = model.Units[unitOf[entry]]
+
+                    match place.TryGetValue((unit.Channel.Name, unit.Sample.Name)) with
+                    | true, bins -> bins[entry - unit.First]
+                    | _ -> one)
+
+            if Array.contains one index then
+                Some(Expr.gather index (Expr.concat [ factors; Expr.scalar 1.0 ]))
+            else
+                Some(Expr.gather index factors)
+
+    /// Expected counts of all bins of an ordered model, channel by channel.
+    let expected
+        (codes: HistFactoryCodes)
+        (scalings: QuadraticScaling list)
+        (sets: ParameterSet list)
+        (blocks: ParameterBlock list)
+        (data: HistFactoryData)
+        : Expr =
+        let units = unitsOf data
+
+        let offsets =
+            sets |> List.mapFold (fun place s -> (s.Name, place), place + s.Inits.Length) 0
+
+        let unitOf =
+            units
+            |> Array.mapi (fun u unit -> Array.create unit.Channel.Observed.Length u)
+            |> Array.concat
+
+        let model =
+            {
+                Units = units
+                Entries = unitOf.Length
+                Bins = data.Channels |> List.sumBy _.Observed.Length
+                BinOf =
+                    unitOf |> Array.mapi (fun entry u -> units[u].FirstBin + entry - units[u].First)
+                Theta =
+                    if blocks.IsEmpty then
+                        None
+                    else
+                        Some(Expr.concat (blocks |> List.map ParameterBlock.leaf))
+                Offset = readOnlyDict (fst offsets)
+                ThetaSize = snd offsets
+                Codes = codes
+            }
+
+        let counts, order = additive model
+        let common, own = commonFirst model (binParameters model)
+
+        let factors =
+            [
+                unitFactors model order unitOf
+                binFactors model (order |> Array.map (fun e -> own[e]))
+                couplingFactors model scalings order unitOf
+            ]
+            |> List.choose id
+
+        let rates = factors |> List.fold (fun (product: Expr) f -> product * f) counts
+
+        let sums =
+            Expr.scatterAdd (order |> Array.map (fun e -> model.BinOf[e])) model.Bins rates
+
+        match binFactors model common with
+        | Some f -> sums * f
+        | None -> sums
