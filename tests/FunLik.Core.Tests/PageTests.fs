@@ -471,9 +471,9 @@ let private report: SurrogateReport =
             }
         History =
             [
-                { Epoch = 1; TrainingLoss = 0.5; ValidationLoss = 0.6; Rate = 1e-3 }
-                { Epoch = 2; TrainingLoss = 0.1; ValidationLoss = 0.2; Rate = 1e-3 }
-                { Epoch = 3; TrainingLoss = 0.05; ValidationLoss = 0.3; Rate = 1e-4 }
+                { Epoch = 1; TrainingLoss = 0.5; ValidationLoss = 0.6 }
+                { Epoch = 2; TrainingLoss = 0.1; ValidationLoss = 0.2 }
+                { Epoch = 3; TrainingLoss = 0.05; ValidationLoss = 0.3 }
             ]
         Checks = [ "the mode is found", Some true; "ONNX Runtime agrees", None ]
         Agreement = Agreement.NotChecked "the library is not here"

@@ -80,6 +80,76 @@ module internal ArgumentForms =
                 | Count _ -> "how many values, evenly spaced, both ends among them"
                 | Frozen -> "keeps the other pois at their nominal values; nuisances are profiled"
 
+    /// Options of `funlik inspect`.
+    [<DisableHelpFlags>]
+    type InspectArgument =
+        | [<MainCommand; Unique>] File of FILE: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | File _ -> "a model's file, or the folder of a surrogate"
+
+    /// Options of `funlik sample`.
+    [<DisableHelpFlags>]
+    type SampleArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Ess of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Chains of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Most of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Ess _ -> "the effective sample size that every parameter must reach"
+                | Seed _ -> "the seed of all randomness (default: 1)"
+                | Chains _ -> "chains, each on its own (default: 64)"
+                | Most _ -> "the largest number of draws of a chain (default: 20000)"
+                | Out _ -> "the folder of the draws"
+
+    /// Options of `funlik train`, besides those of the model.
+    [<DisableHelpFlags>]
+    type TrainArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Recipe of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Evaluations of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Data _ -> "a folder of labels, such as `funlik sample` leaves"
+                | Recipe _ -> "the recipe: its name, or a JSON file (default: funlik)"
+                | Evaluations _ -> "how many labels (default: 10000, or all of a folder)"
+                | Seed _ -> "the seed of all randomness (default: 1)"
+                | Out _ -> "the folder of the results"
+
+    /// Options of `funlik validate`.
+    [<DisableHelpFlags>]
+    type ValidateArgument =
+        | [<MainCommand; Unique>] Bundle of BUNDLE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Against of FILE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Bundle _ -> "the folder of a surrogate"
+                | Against _ -> "the exact model's file"
+                | Seed _ -> "the seed of the points to check on (default: 1)"
+
+    /// Options of `funlik verify`.
+    [<DisableHelpFlags>]
+    type VerifyArgument =
+        | [<MainCommand; Unique>] Bundle of BUNDLE: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Bundle _ -> "the folder of a surrogate"
+
     /// Options of `funlik run`.
     [<DisableHelpFlags>]
     type RunArgument =

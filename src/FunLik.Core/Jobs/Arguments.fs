@@ -1,175 +1,12 @@
 namespace FunLik
 
-open System
-open System.Globalization
 open Argu
 open FunLik.ArgumentForms
-
-/// Where a model comes from.
-type ModelSource =
-    {
-        /// The model's file.
-        File: string
-        /// What goes with it.
-        Options: ModelOptions
-    }
-
-/// What `funlik eval` is asked.
-type EvalRequest =
-    {
-        /// The file of points.
-        Points: string
-        /// Whether gradients are wanted.
-        Gradient: bool
-    }
-
-/// What `funlik fit` is asked.
-type FitRequest =
-    {
-        /// Parameters that stay at a value.
-        Fix: (string * float) list
-        /// The parameter of interest, where it is not the model's.
-        Poi: string option
-        /// The number of starts, where it is not what the model needs.
-        Starts: int option
-    }
-
-/// What `funlik scan` is asked.
-type ScanRequest =
-    {
-        /// The parameter.
-        Parameter: string
-        /// First value.
-        From: float
-        /// Last value.
-        To: float
-        /// Number of values.
-        Count: int
-        /// Whether the other pois stay at their nominal values.
-        Frozen: bool
-    }
-
-/// What a verb is asked to do.
-[<RequireQualifiedAccess>]
-type Verb =
-    | Eval of ModelSource * EvalRequest
-    | Fit of ModelSource * FitRequest
-    | Scan of ModelSource * ScanRequest
-    | Inspect of ModelSource
-    | Run of job: string
-
-/// What a command line asks for.
-[<RequireQualifiedAccess>]
-type Command =
-    /// The version in one line.
-    | Version
-    /// This text.
-    | Help of text: string
-    /// A verb, the form of its answer, and the threads it may use.
-    | Verb of verb: Verb * json: bool * threads: int option
-
-/// Why a command line is none: what is wrong, and how the verb is used.
-type UsageError =
-    {
-        /// What is wrong.
-        Errors: Error list
-        /// How the command is used, in one or two lines.
-        Usage: string
-    }
+open FunLik.ArgumentValues
 
 /// The command line as a value.
 [<RequireQualifiedAccess>]
 module Arguments =
-
-    let private wrong (place: string) (message: string) : Error =
-        Error.make ErrorKind.Usage message |> Error.at place
-
-    /// Argu's message without the word ERROR and the usage below it.
-    let private firstLine (message: string) : string =
-        let line = message.Split('\n').[0].Trim()
-
-        if line.StartsWith "ERROR: " then line.Substring 7 else line
-
-    /// The options of one kind among the arguments; unless strict, others may stand between them.
-    let private extract<'T when 'T :> IArgParserTemplate>
-        (command: string)
-        (strict: bool)
-        (arguments: string list)
-        : Result<ParseResults<'T>, Error list> =
-        try
-            ArgumentParser
-                .Create<'T>(programName = command)
-                .ParseCommandLine(
-                    List.toArray arguments,
-                    ignoreUnrecognized = not strict,
-                    raiseOnUsage = false
-                )
-            |> Ok
-        with :? ArguParseException as e ->
-            wrong command (firstLine e.Message) |> Error.fail
-
-    let private text (option: string) (value: string) : Result<string, Error list> =
-        if String.IsNullOrWhiteSpace value || value.StartsWith "--" then
-            wrong option "the option needs a value"
-            |> Error.found $"\"{value}\""
-            |> Error.fail
-        else
-            Ok value
-
-    let private number (option: string) (value: string) : Result<float, Error list> =
-        match Double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture) with
-        | true, x when Double.IsFinite x -> Ok x
-        | _ ->
-            wrong option "not a number"
-            |> Error.found value
-            |> Error.expected "a finite number, such as 0.5 or -1e-3"
-            |> Error.fail
-
-    let private whole (option: string) (least: int) (value: string) : Result<int, Error list> =
-        match Int32.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture) with
-        | true, n when n >= least -> Ok n
-        | _ ->
-            wrong option "not a usable count"
-            |> Error.found value
-            |> Error.expected $"a whole number from {least} on"
-            |> Error.fail
-
-    let private required (option: string) (value: 'T option) : Result<'T, Error list> =
-        match value with
-        | Some v -> Ok v
-        | None -> wrong option "the option is missing" |> Error.fail
-
-    let private optional
-        (read: 'A -> Result<'B, Error list>)
-        (value: 'A option)
-        : Result<'B option, Error list> =
-        match value with
-        | Some v -> read v |> Result.map Some
-        | None -> Ok None
-
-    /// "NAME=VALUE": the last sign of equality separates.
-    let private assignment (option: string) (given: string) : Result<string * float, Error list> =
-        match given.LastIndexOf '=' with
-        | k when k > 0 ->
-            number $"{option} {given.Substring(0, k)}" (given.Substring(k + 1))
-            |> Result.map (fun value -> given.Substring(0, k), value)
-        | _ ->
-            wrong option "not an assignment"
-            |> Error.found given
-            |> Error.expected "NAME=VALUE"
-            |> Error.fail
-
-    let private unique
-        (option: string)
-        (values: (string * 'T) list)
-        : Result<(string * 'T) list, Error list> =
-        let doubled =
-            values
-            |> List.countBy fst
-            |> List.filter (fun (_, n) -> n > 1)
-            |> List.map (fun (name, n) -> wrong option $"'{name}' is given {n} times")
-
-        if doubled.IsEmpty then Ok values else Result.Error doubled
 
     let private interpolation (given: string) : Result<(string * string) list, Error list> =
         given.Split ','
@@ -185,25 +22,44 @@ module Arguments =
         |> Error.collect
         |> Result.bind (unique "--interpolation")
 
-    let private modelSource (given: ParseResults<ModelArgument>) : Result<ModelSource, Error list> =
-        let options =
-            Validation.map3
-                (fun patch scalings measurement codes ->
-                    {
-                        Patch = patch
-                        Scalings = scalings
-                        Measurement = measurement
-                        Interpolation = Option.defaultValue [] codes
-                    })
-                (given.TryGetResult Patch |> optional (text "--patch"))
-                (given.TryGetResult Scalings |> optional (text "--scalings"))
-                (given.TryGetResult Measurement |> optional (text "--measurement"))
-            |> Validation.apply (given.TryGetResult Interpolation |> optional interpolation)
+    let private modelOptions
+        (given: ParseResults<ModelArgument>)
+        : Result<ModelOptions, Error list> =
+        Validation.map3
+            (fun patch scalings measurement codes ->
+                {
+                    Patch = patch
+                    Scalings = scalings
+                    Measurement = measurement
+                    Interpolation = Option.defaultValue [] codes
+                })
+            (given.TryGetResult Patch |> optional (text "--patch"))
+            (given.TryGetResult Scalings |> optional (text "--scalings"))
+            (given.TryGetResult Measurement |> optional (text "--measurement"))
+        |> Validation.apply (given.TryGetResult Interpolation |> optional interpolation)
 
+    /// A model that another option names than `--model`.
+    let private modelAt
+        (option: string)
+        (file: string option)
+        (given: ParseResults<ModelArgument>)
+        : Result<ModelSource, Error list> =
+        let unnamed =
+            match given.TryGetResult Model with
+            | Some _ -> wrong "--model" $"the model is named by {option}" |> Error.fail
+            | None -> Ok()
+
+        Validation.map3
+            (fun file options () -> { File = file; Options = options })
+            (file |> required option |> Result.bind (text option))
+            (modelOptions given)
+            unnamed
+
+    let private modelSource (given: ParseResults<ModelArgument>) : Result<ModelSource, Error list> =
         Validation.map2
             (fun file options -> { File = file; Options = options })
             (given.TryGetResult Model |> required "--model" |> Result.bind (text "--model"))
-            options
+            (modelOptions given)
 
     let private evalRequest (given: ParseResults<EvalArgument>) : Result<EvalRequest, Error list> =
         given.TryGetResult Points
@@ -259,6 +115,126 @@ module Arguments =
 
     let private runRequest (given: ParseResults<RunArgument>) : Result<string, Error list> =
         given.TryGetResult Job |> required "JOB.json" |> Result.bind (text "JOB.json")
+
+    let private seed (given: string option) : Result<int, Error list> =
+        given |> optional (whole "--seed" 0) |> Result.map (Option.defaultValue 1)
+
+    let private folder (given: string option) : Result<string, Error list> =
+        given |> required "--out" |> Result.bind (text "--out")
+
+    let private sampleRequest
+        (given: ParseResults<SampleArgument>)
+        : Result<SampleRequest, Error list> =
+        let positive (value: string) : Result<float, Error list> =
+            number "--ess" value
+            |> Result.bind (fun n ->
+                if n >= 1.0 then
+                    Ok n
+                else
+                    wrong "--ess" "too small"
+                    |> Error.found value
+                    |> Error.expected "1 or more"
+                    |> Error.fail)
+
+        Validation.map3
+            (fun ess seed out chains most ->
+                {
+                    Ess = ess
+                    Seed = seed
+                    Chains = chains |> Option.defaultValue 64
+                    MostDraws = most |> Option.defaultValue 20_000
+                    Out = out
+                })
+            (given.TryGetResult Ess |> required "--ess" |> Result.bind positive)
+            (given.TryGetResult SampleArgument.Seed |> seed)
+            (given.TryGetResult SampleArgument.Out |> folder)
+        |> Validation.apply (given.TryGetResult Chains |> optional (whole "--chains" 2))
+        |> Validation.apply (given.TryGetResult Most |> optional (whole "--most" 100))
+
+    let private recipe (given: string) : Result<Recipe, Error list> =
+        match List.tryFind (fun (name, _) -> name = given) Recipe.named with
+        | Some(_, recipe) -> Ok recipe
+        | None when given.EndsWith ".json" -> Json.parseFile given |> Result.bind Recipe.ofJson
+        | None ->
+            let names = Recipe.named |> List.map fst |> String.concat ", "
+
+            wrong "--recipe" "there is no such recipe"
+            |> Error.found given
+            |> Error.expected $"one of {names}, or a file that ends in .json"
+            |> Error.fail
+
+    let private trainRequest
+        (model: ParseResults<ModelArgument>)
+        (given: ParseResults<TrainArgument>)
+        : Result<TrainRequest, Error list> =
+        let data = given.TryGetResult Data |> optional (text "--data")
+
+        let source =
+            match model.TryGetResult Model, data with
+            | None, Ok(Some folder) ->
+                modelOptions model
+                |> Result.bind (fun options ->
+                    if options = ModelOptions.None then
+                        Ok { Model = None; Data = Some folder }
+                    else
+                        wrong "--model" "options of a model without a model" |> Error.fail)
+            | None, Ok None ->
+                wrong "--model" "nothing to learn"
+                |> Error.expected "--model FILE, --data DIR, or both"
+                |> Error.fail
+            | _ ->
+                Validation.map2
+                    (fun model data -> { Model = Some model; Data = data })
+                    (modelSource model)
+                    data
+
+        Validation.map3
+            (fun source recipe seed evaluations out ->
+                {
+                    Source = source
+                    Recipe = recipe |> Option.defaultValue FunLik.Recipe.funlik
+                    Evaluations = evaluations
+                    Seed = seed
+                    Out = out
+                })
+            source
+            (given.TryGetResult TrainArgument.Recipe
+             |> optional (text "--recipe" >> Result.bind recipe))
+            (given.TryGetResult TrainArgument.Seed |> seed)
+        |> Validation.apply (given.TryGetResult Evaluations |> optional (whole "--evaluations" 10))
+        |> Validation.apply (given.TryGetResult TrainArgument.Out |> folder)
+
+    let private bundle (given: string option) : Result<string, Error list> =
+        given |> required "BUNDLE" |> Result.bind (text "BUNDLE")
+
+    let private validateRequest
+        (model: ParseResults<ModelArgument>)
+        (given: ParseResults<ValidateArgument>)
+        : Result<Verb, Error list> =
+        Validation.map3
+            (fun bundle against seed -> Verb.Validate(against, { Bundle = bundle; Seed = seed }))
+            (given.TryGetResult ValidateArgument.Bundle |> bundle)
+            (modelAt "--against" (given.TryGetResult Against) model)
+            (given.TryGetResult ValidateArgument.Seed |> seed)
+
+    let private inspectRequest
+        (model: ParseResults<ModelArgument>)
+        (given: ParseResults<InspectArgument>)
+        : Result<Verb, Error list> =
+        match given.TryGetResult File with
+        | Some file -> modelAt "FILE" (Some file) model |> Result.map Verb.Inspect
+        | None -> modelSource model |> Result.map Verb.Inspect
+
+    /// Takes the model's options out of the arguments, reads the rest by the verb's own parser, and both together.
+    let private besideModel<'T when 'T :> IArgParserTemplate>
+        (request: ParseResults<ModelArgument> -> ParseResults<'T> -> Result<Verb, Error list>)
+        (command: string)
+        (arguments: string list)
+        : Result<Verb, Error list> =
+        extract<ModelArgument> command false arguments
+        |> Result.bind (fun model ->
+            extract<'T> command true model.UnrecognizedCliParams
+            |> Result.bind (request model))
 
     /// Takes the model's options out of the arguments, and reads the rest by the verb's own parser.
     let private ofModel<'T, 'R when 'T :> IArgParserTemplate>
@@ -317,14 +293,46 @@ module Arguments =
             }
             {
                 Name = "inspect"
-                Summary = "what a model's file holds, and what this machine has"
-                Syntax = "--model FILE"
-                Options = [ optionsText<ModelArgument> ]
+                Summary = "what a model or a surrogate holds, and what this machine has"
+                Syntax = "FILE|BUNDLE"
+                Options = [ optionsText<InspectArgument>; optionsText<ModelArgument> ]
+                Read = besideModel<InspectArgument> inspectRequest
+            }
+            {
+                Name = "sample"
+                Summary = "draws from the posterior, with gradients, until they say enough"
+                Syntax = "--model FILE --ess N --out DIR [--seed S]"
+                Options = [ optionsText<SampleArgument>; optionsText<ModelArgument> ]
+                Read = ofModel sampleRequest Verb.Sample
+            }
+            {
+                Name = "train"
+                Summary = "a surrogate from so many evaluations, checked and published"
+                Syntax =
+                    "--model FILE | --data DIR --out DIR [--recipe NAME] [--evaluations N] [--seed S]"
+                Options = [ optionsText<TrainArgument>; optionsText<ModelArgument> ]
+                Read =
+                    besideModel<TrainArgument>(fun model given ->
+                        trainRequest model given |> Result.map Verb.Train)
+            }
+            {
+                Name = "validate"
+                Summary = "a surrogate against the exact model, on points of its own"
+                Syntax = "BUNDLE --against FILE [--seed S]"
+                Options = [ optionsText<ValidateArgument>; optionsText<ModelArgument> ]
+                Read = besideModel<ValidateArgument> validateRequest
+            }
+            {
+                Name = "verify"
+                Summary = "whether a surrogate's files are whole and give what they gave"
+                Syntax = "BUNDLE"
+                Options = [ optionsText<VerifyArgument> ]
                 Read =
                     fun command arguments ->
-                        extract<ModelArgument> command true arguments
-                        |> Result.bind modelSource
-                        |> Result.map Verb.Inspect
+                        extract<VerifyArgument> command true arguments
+                        |> Result.bind (fun given ->
+                            given.TryGetResult VerifyArgument.Bundle |> bundle)
+                        |> Result.map Verb.Verify
             }
             {
                 Name = "run"

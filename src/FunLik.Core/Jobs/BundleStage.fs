@@ -9,7 +9,7 @@ type Findings =
         Labels: LabelFacts
         /// Exact values and gradients that the checks took.
         CheckCalls: int64
-        History: JsonValue
+        History: EpochInfo list
         TrainingStatus: string
         Learner: Learner
         Surrogate: Surrogate
@@ -23,6 +23,9 @@ type Findings =
 module BundleStage =
 
     let private integer = JobContext.integer
+
+    /// The page for people, beside the bundle's own files.
+    let reportFile: string = "report.html"
 
     /// The points of the test vectors in a bundle.
     let private vectors = 100
@@ -138,7 +141,7 @@ module BundleStage =
                     "weights", integer (Architecture.size f.Surrogate.Network)
                     "unit", JsonValue.Number f.Learner.Scale
                 ]
-            "history", f.History
+            "history", TrainingStage.historyJson f.TrainingStatus f.History
             "metrics", Validate.checkJson f.Check
             "region",
             JsonValue.Object
@@ -152,6 +155,36 @@ module BundleStage =
             |> List.map (fun (name, passed) -> name, JsonValue.ofOption JsonValue.Bool passed)
             |> JsonValue.Object
         ]
+
+    /// The page for people.
+    let private page (context: JobContext) (f: Findings) : Page =
+        let parameters = Likelihood.parameters context.Subject.Likelihood
+        let kinds = parameters |> Array.countBy _.Kind |> Map.ofArray
+        let count (kind: ParameterKind) : int = Map.tryFind kind kinds |> Option.defaultValue 0
+
+        SurrogateReport.toPage
+            {
+                Model = context.Subject.Likelihood.Name
+                Pois = count ParameterKind.Poi
+                Nuisances = count ParameterKind.Nuisance
+                Recipe = context.Job.Recipe.Name
+                Network = Architecture.describe f.Surrogate.Network
+                Labels =
+                    (f.Labels.TrainLabels
+                     |> List.map (fun (tag, n) -> $"to learn from, {tag}", int64 n))
+                    @ [ "to check with, posterior", int64 f.Labels.TestLabels ]
+                ExactCalls = calls f |> List.filter (fun (name, _) -> name <> "total")
+                Accuracy = f.Check
+                History = f.History
+                Checks = checks f
+                Agreement = f.Agreement
+                Hashes =
+                    [
+                        "SHA-256 of the model", context.Subject.Hash
+                        "key", Key.toText context.Key
+                        "FunLik", Version.current
+                    ]
+            }
 
     let private provenance (context: JobContext) : (string * string) list =
         [
@@ -229,6 +262,7 @@ module BundleStage =
             let chosen = Array.init rows (fun k -> k * all.Count / rows)
             let points = (LabelSet.rows chosen all).Points
             let values = chosen |> Array.map (fun r -> learnt[r])
+            do! Page.write (Path.Combine(folder, reportFile)) (page context findings)
             let! _ = Bundle.write folder (card context findings) onnx quadratic points values
 
             return
@@ -238,6 +272,7 @@ module BundleStage =
                     Bundle.pointsFile
                     Bundle.valuesFile
                     Bundle.cardFile
+                    reportFile
                 ]
         }
 

@@ -39,6 +39,8 @@ module Commands =
                     model.Likelihood
                     |> Evaluation.run context request.Gradient points
                     |> Evaluation.report))
+        | Verb.Inspect source when File.Exists(Path.Combine(source.File, Bundle.cardFile)) ->
+            Verifying.inspect context source.File
         | Verb.Inspect source -> read source |> Result.map (Inspection.report context source.File)
         | Verb.Fit(source, request) ->
             read source
@@ -48,6 +50,10 @@ module Commands =
             read source
             |> Result.map (fun model ->
                 Scanning.run context request model.Likelihood |> Scanning.report)
+        | Verb.Sample(source, request) -> read source |> Result.bind (Drawing.run context request)
+        | Verb.Train request -> Learning.run context request
+        | Verb.Validate(against, request) -> Validating.run context against request
+        | Verb.Verify bundle -> Verifying.run context bundle
         | Verb.Run job ->
             Job.load job
             |> Result.bind (Pipeline.run context)

@@ -151,6 +151,13 @@ module Inspection =
         | Ok(version, path) -> $"ONNX Runtime {version}: {path}"
         | Result.Error errors -> errors |> List.distinct |> List.map string |> String.concat "; "
 
+    /// What this machine has, in lines.
+    let machineLines (context: VerbContext) : string list =
+        [
+            $"engine {Engine.name}, vectors of {vectorBits} bits, {context.Options.Threads} threads"
+            onnxRuntimeLine ()
+        ]
+
     /// What the verb says of a model that came from this file.
     let report (context: VerbContext) (file: string) (loaded: LoadedModel) : Report =
         let model = loaded.Likelihood
@@ -172,10 +179,7 @@ module Inspection =
                 @ parameterLines parameters
                 @ [ "" ]
                 @ termLines model
-                @ [
-                    ""
-                    $"engine {Engine.name}, vectors of {vectorBits} bits, {context.Options.Threads} threads"
-                    onnxRuntimeLine ()
-                ]
+                @ [ "" ]
+                @ machineLines context
             Notes = []
         }

@@ -32,16 +32,6 @@ type RidgePlan =
 /// Evenly spaced values of every parameter of interest, both ends among them, at which t_μ is checked.
 type ScanPlan = { From: float; To: float; Count: int }
 
-/// Where labels come from: a model, which is sampled; a folder of labels that were made before; or both, labels of that folder and the
-/// model to check against.
-type JobSource =
-    {
-        /// The model.
-        Model: ModelSource option
-        /// The folder of labels.
-        Data: string option
-    }
-
 /// A batch job as a value: learn a likelihood, check what was learnt, write it down.
 type Job =
     {

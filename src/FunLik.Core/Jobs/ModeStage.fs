@@ -33,11 +33,10 @@ module ModeStage =
         |> JsonValue.writeFile (Path.Combine(folder, file))
         |> Result.map (fun () -> [ file ])
 
-    let private ofModel (context: JobContext) (model: LoadedModel) : ModeFacts =
+    /// Fits a model.
+    let fit (options: RunOptions) (model: Likelihood) : ModeFacts =
         let fit =
-            Fit.withOptions
-                { FitOptions.Default with Run = context.Verb.Options; Covariance = true }
-                model.Likelihood
+            Fit.withOptions { FitOptions.Default with Run = options; Covariance = true } model
 
         let n = fit.Point.Length
 
@@ -79,7 +78,7 @@ module ModeStage =
             JobContext.say context "finding the mode" 0 0
 
             match context.Subject.Exact, context.Subject.Data with
-            | Some model, _ -> ofModel context model |> write folder
+            | Some model, _ -> fit context.Verb.Options model.Likelihood |> write folder
             | None, Some(data, _) ->
                 LabelFiles.read data LabelUse.Train
                 |> Result.bind (fun set ->

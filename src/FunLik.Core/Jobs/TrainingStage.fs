@@ -87,6 +87,18 @@ module TrainingStage =
         | TrainingStatus.Stopped -> "stopped early"
         | TrainingStatus.NotFinite -> "not finite"
 
+    /// A history as JSON: how it ended, and the losses by epoch.
+    let historyJson (status: string) (history: EpochInfo list) : JsonValue =
+        let losses (loss: EpochInfo -> float) : JsonValue =
+            history |> Seq.map loss |> Array.ofSeq |> JsonValue.Numbers
+
+        JsonValue.Object
+            [
+                "status", JsonValue.Text status
+                "training", losses _.TrainingLoss
+                "validation", losses _.ValidationLoss
+            ]
+
     /// Trains the network on what the quadratic leaves.
     let run
         (labels: StageResult)
@@ -110,21 +122,12 @@ module TrainingStage =
             |> Result.bind (fun learner ->
                 train context checkpoints label learner
                 |> Result.bind (fun (history, state) ->
-                    let losses (loss: EpochInfo -> float) : JsonValue =
-                        history |> Seq.map loss |> Array.ofSeq |> JsonValue.Numbers
-
                     WeightsFile.write
                         (Path.Combine(folder, weightsFile))
                         learner.Network
                         state.Best
                     |> Result.bind (fun () ->
-                        JsonValue.Object
-                            [
-                                "status", JsonValue.Text(statusName state.Status)
-                                "bestLoss", JsonValue.Number state.BestLoss
-                                "training", losses _.TrainingLoss
-                                "validation", losses _.ValidationLoss
-                            ]
+                        historyJson (statusName state.Status) history
                         |> JsonValue.writeFile (Path.Combine(folder, historyFile)))))
             |> Result.map (fun () ->
                 if Directory.Exists checkpoints then
@@ -132,12 +135,26 @@ module TrainingStage =
 
                 [ weightsFile; historyFile ]))
 
-    /// The history of the training as JSON, and how it ended.
-    let readHistory (stage: StageResult) : Result<JsonValue * string, Error list> =
+    /// The history of the training, and how it ended.
+    let readHistory (stage: StageResult) : Result<EpochInfo list * string, Error list> =
+        let loss (json: Json) : Result<float, Error list> =
+            if json.Element.ValueKind = System.Text.Json.JsonValueKind.Null then
+                Ok nan
+            else
+                Json.float json
+
         Json.parseFile (Path.Combine(stage.Folder, historyFile))
         |> Result.bind (fun json ->
-            Json.field "status" Json.text json
-            |> Result.map (fun status -> Json.toValue json, status))
+            Validation.map3
+                (fun status training validation ->
+                    List.mapi2
+                        (fun i t v -> { Epoch = i + 1; TrainingLoss = t; ValidationLoss = v })
+                        training
+                        validation,
+                    status)
+                (Json.field "status" Json.text json)
+                (Json.field "training" (Json.list loss) json)
+                (Json.field "validation" (Json.list loss) json))
 
     /// The surrogate of the best weights.
     let surrogate (stage: StageResult) (learner: Learner) : Result<Surrogate, Error list> =

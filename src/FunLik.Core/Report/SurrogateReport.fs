@@ -1,15 +1,5 @@
 namespace FunLik
 
-/// One epoch of a training.
-type HistoryRow =
-    {
-        Epoch: int
-        TrainingLoss: float
-        ValidationLoss: float
-        /// The learning rate.
-        Rate: float
-    }
-
 /// What there is to tell of a surrogate. No times: the same surrogate gives the same page.
 type SurrogateReport =
     {
@@ -28,7 +18,7 @@ type SurrogateReport =
         /// The accuracy, by kind of points, and of profiles.
         Accuracy: SurrogateCheck
         /// The training, epoch by epoch.
-        History: HistoryRow list
+        History: EpochInfo list
         /// What was checked: passed, failed, or not done.
         Checks: (string * bool option) list
         /// How ONNX Runtime compares with the engine.
@@ -182,11 +172,11 @@ module SurrogateReport =
                 ]
         }
 
-    let private training (history: HistoryRow list) : Section =
-        let column (f: HistoryRow -> float) : float[] = history |> List.map f |> Array.ofList
+    let private training (history: EpochInfo list) : Section =
+        let column (f: EpochInfo -> float) : float[] = history |> List.map f |> Array.ofList
         let epoch = column (_.Epoch >> float)
 
-        let line (mark: Mark) (colour: Colour) (name: string) (f: HistoryRow -> float) : Series =
+        let line (mark: Mark) (colour: Colour) (name: string) (f: EpochInfo -> float) : Series =
             Series.create mark colour name epoch (column f)
 
         let best = history |> List.minBy _.ValidationLoss
@@ -214,15 +204,9 @@ module SurrogateReport =
                                                     _.ValidationLoss
                                             ]
                                     }
-                                    {
-                                        Axis = Axis.logarithmic "learning rate" ""
-                                        Share = 1.2
-                                        Series =
-                                            [ line Mark.Steps Colour.Grey "learning rate" _.Rate ]
-                                    }
                                 ]
                             Caption =
-                                $"The loss of the training and of the validation points, in standardised units; below, the learning rate. The weights of epoch {best.Epoch}, with the smallest validation loss, were kept."
+                                $"The loss of the training and of the validation points, in standardised units. The weights of epoch {best.Epoch}, with the smallest validation loss, were kept."
                         }
                 ]
         }

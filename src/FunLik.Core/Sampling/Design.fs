@@ -73,7 +73,8 @@ type PosteriorStep =
 [<RequireQualifiedAccess>]
 module Design =
 
-    let private tag = "posterior"
+    /// The tag of the labels.
+    let tag = "posterior"
 
     /// 64 chains, 8 of them for tests; R-hat 1.02 within 2000 draws; shards of 256 draws.
     let posteriorOf (dimension: int) (labels: int) : PosteriorDesign =

@@ -244,7 +244,8 @@ module Validate =
         s.Slice,
         JsonValue.Object [ "surrogate", toJson s.Surrogate; "quadratic", toJson s.Quadratic ]
 
-    let private profileJson (p: ProfileCheck) : JsonValue =
+    /// Scans beside each other, as JSON.
+    let profileJson (p: ProfileCheck) : JsonValue =
         JsonValue.Object
             [
                 "parameter", JsonValue.Text p.Exact.Parameter
