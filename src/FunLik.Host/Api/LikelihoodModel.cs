@@ -49,8 +49,7 @@ public sealed class LikelihoodModel
     {
         ArgumentNullException.ThrowIfNull(path);
         options ??= new LoadOptions();
-        var model = Errors.Translate(() => Errors.OrThrow(ModelFile.load(path, Sources.ToModelOptions(options))));
-        return new LikelihoodModel(model.Name, model, ObjectiveModule.ofLikelihood(model), options.Threads);
+        return Of(Errors.Translate(() => Errors.OrThrow(ModelFile.load(path, Sources.ToModelOptions(options)))), options.Threads);
     }
 
     /// <summary>A model from a function of your own.</summary>
@@ -174,6 +173,9 @@ public sealed class LikelihoodModel
             return Fits.ToResult(scan);
         });
     }
+
+    internal static LikelihoodModel Of(Likelihood likelihood, int threads) =>
+        new(likelihood.Name, likelihood, ObjectiveModule.ofLikelihood(likelihood), threads);
 
     private unsafe void Run(int rows, double* points, double* values, double* gradients)
     {
