@@ -106,3 +106,66 @@ let ``one point is worth what it is worth in a batch`` () =
                 BitConverter.DoubleToInt64Bits all[i],
                 BitConverter.DoubleToInt64Bits alone
             )
+
+/// Quotients of many numbers by some, which loops make with inverses: by a divisor that stays, and by one of several quotients.
+let private quotients<'T when 'T: unmanaged>
+    (compile: (string -> Binding) -> Program -> Kernel<'T>)
+    (x: 'T[])
+    (divisor: 'T)
+    : 'T[] list =
+    let a, b, s =
+        Expr.parameter "a" Scalar, Expr.parameter "b" Scalar, Expr.parameter "s" Scalar
+
+    let program =
+        Program.ofOutputs [ "stays", a / s; "first", a / b; "second", (a + 1.0) / b ]
+
+    let binding name = if name = "s" then Binding.Shared else Binding.Row
+    let session = (compile binding program).Bind(Map [ "s", [| divisor |] ], Map.empty)
+    let row = Array.create x.Length divisor
+
+    let inputs =
+        session.RowInputs |> Array.map (fun (name, _) -> if name = "a" then x else row)
+
+    let results = session.Evaluate(x.Length, inputs, RunOptions.Single)
+    [ results[0]; results[1] ]
+
+/// Divisors of all sizes and both signs, and what is none.
+let private divisors: float[] =
+    [|
+        yield! specials
+        yield! [| for i in -1074..13..1023 -> Math.ScaleB(1.3, i) |]
+        yield! Key.normals 100 (Key.ofSeed 19)
+        1e-310
+        -1e308
+    |]
+
+[<Fact>]
+let ``quotients by inverses are within few units in the last place, whatever the sizes`` () =
+    let thousand = numbers |> Array.indexed |> Array.filter (fun (i, _) -> i % 97 = 0)
+    let x = Array.append (Array.map snd thousand) specials
+
+    let check (what: string) (least: float) (unit: float) (a: float) (b: float) (q: float) =
+        let expected = a / b
+
+        let near =
+            q = expected
+            || (Double.IsNaN q && Double.IsNaN expected)
+            || abs (q - expected) <= max (unit * abs expected) (2.0 * least)
+
+        Assert.True(near, $"{what}: {a:R} / {b:R} = {expected:R}, found {q:R}")
+
+    for divisor in divisors do
+        for found in quotients Engine.compile x divisor do
+            (x, found)
+            ||> Array.iter2 (fun a q -> check "double" Double.Epsilon 4.5e-16 a divisor q)
+
+        let single = float32 divisor
+        let numerators = Array.map float32 x
+
+        for found in quotients Engine.compileSingle numerators single do
+            (numerators, found)
+            ||> Array.iter2 (fun a q ->
+                // Beyond the largest number by less than half a unit is that number.
+                if abs (float (a / single)) < 3e38 then
+                    let least = float Single.Epsilon
+                    check "single" least 2.4e-7 (float a) (float single) (float q))

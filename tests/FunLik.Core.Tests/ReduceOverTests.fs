@@ -172,19 +172,40 @@ let ``sums over one table share a pass, of another depth they don't`` () =
         (outputs |> List.mapi (fun k e -> $"y{k}", e) |> Program.ofOutputs).Reductions
 
     let y = over (log (exp (-(c - a) * (c - a)) + 1.0))
-    let one = reductions [ y; Diff.grad y a; over (c * c * a) ]
+    let one = reductions [ y; Diff.grad y a; over (exp (c * a)) ]
     Assert.Equal(1, one.Length)
     Assert.Equal(3, one[0].Body.Outputs.Length)
     // What the body reads stands in it once, and is captured once.
     Assert.Equal(1, one[0].Captured.Length)
     Assert.Equal(1, reductions [ y; y ] |> Array.length)
-    Assert.Equal(2, reductions [ over (c * over (c * a)) ] |> Array.length)
+    Assert.Equal(2, reductions [ over (exp (c * over (exp (c * a)))) ] |> Array.length)
     // Those of a row and those shared by all are two passes: the second is done once.
-    Assert.Equal(2, reductions [ over (c * w); over (c * a) ] |> Array.length)
+    Assert.Equal(2, reductions [ over (exp (c * w)); over (exp (c * a)) ] |> Array.length)
 
-    let nested = reductions [ over (c * Expr.reduceOver "nodes" (node * c * a)) ]
+    let nested =
+        reductions [ over (exp (Expr.reduceOver "nodes" (exp (node * c * a)))) ]
+
     Assert.Equal(1, nested.Length)
     Assert.Equal(1, nested[0].Body.Reductions.Length)
+
+[<Fact>]
+let ``factors and signs that are the same for all rows of a table stand before its sum`` () =
+    let bodies (e: Expr) : Expr list =
+        Expr.topological (fun _ -> false) [ Simplify.one e ]
+        |> List.choose (fun node ->
+            match node.Node with
+            | Node.ReduceOver(_, body) -> Some body
+            | _ -> None)
+
+    let masked = Expr.apply Op.MaskedMul [ a; c ]
+
+    for summed in [ over (c * a * w); over (-(w * (c / a))); over masked; over (2.0 * c) ] do
+        Assert.Equal(Assert.Single(bodies summed), c, Expr.structural)
+
+    // One pass gives all that is the same sum times something.
+    let y = over (w * (a * (c * c)))
+    let program = Program.ofOutputs [ "y", y; "g", Diff.grad y a; "h", Diff.grad y w ]
+    Assert.Equal(1, (Assert.Single program.Reductions).Body.Outputs.Length)
 
 [<Fact>]
 let ``what belongs to no table is refused, and what a table lacks is named`` () =
@@ -233,7 +254,8 @@ let ``a sum over a table inside of another one over it reads its own rows`` () =
 
 [<Fact>]
 let ``results do not depend on threads`` () =
-    let tables = events 3000
+    // Rows for wide tiles, the last of them not full.
+    let tables = events 5003
     let y = over (log (exp (-(c - a) * (c - a)) + 1.0))
     let program = Program.ofOutputs [ "y", y; "g", Diff.grad y a ]
     let rows = 40

@@ -137,3 +137,24 @@ type internal ElementarySingle =
             )
         else
             Vector512.Log x
+
+    /// The power of two that a quotient takes over from its divisor. It is finite: a scale by infinity makes numbers of NaN.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Exponent(divisor: Vector512<float32>) : Vector512<float32> =
+        let exponent = Vector512.Subtract(splat -1.0f, Avx512F.GetExponent divisor)
+        Avx512F.Max(splat -3000.0f, Avx512F.Min(splat 3000.0f, exponent))
+
+    /// The inverse of a divisor scaled so, to between ½ and 1: with `Exponent`, what all quotients by it have in common.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Inverse
+        (divisor: Vector512<float32>, exponent: Vector512<float32>)
+        : Vector512<float32> =
+        Vector512.Divide(splat 1.0f, Avx512F.Scale(divisor, exponent))
+
+    /// x over a divisor, within two units in the last place, whatever the sizes; AVX-512 alone. The power of two comes first:
+    /// so what is too large or too small for a number is so in the quotient only.
+    [<MethodImpl(MethodImplOptions.AggressiveInlining)>]
+    static member Quotient
+        (x: Vector512<float32>, exponent: Vector512<float32>, inverse: Vector512<float32>)
+        : Vector512<float32> =
+        Vector512.Multiply(Avx512F.Scale(x, exponent), inverse)

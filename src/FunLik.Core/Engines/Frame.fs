@@ -77,6 +77,9 @@ module internal Frame =
     let fullTile<'T when 'T: unmanaged> : int =
         2 * System.Runtime.Intrinsics.Vector512<'T>.Count
 
+    /// Rows of a tile of a small program: what a tile costs, whatever its width, is shared by more of them.
+    let wideTile<'T when 'T: unmanaged> : int = 8 * fullTile<'T>
+
 /// What a kernel does for one task, on the frame of a thread.
 type internal Step<'T when 'T: unmanaged> = Frame<'T> -> unit
 

@@ -70,6 +70,8 @@ module internal Fuse =
         let vector, narrow, full =
             forLanes 1, forLanes Vector512<'T>.Count, forLanes Frame.fullTile<'T>
 
+        let wide = forLanes Frame.wideTile<'T>
+
         let mapped =
             recipe.Nodes
             |> Array.choose (fun i ->
@@ -92,6 +94,8 @@ module internal Fuse =
                     vector
                 elif f.Lanes = Frame.fullTile<'T> then
                     full
+                elif f.Lanes = Frame.wideTile<'T> then
+                    wide
                 else
                     narrow
 

@@ -52,6 +52,8 @@ type internal Layout =
         After: Work[][]
         PrologueLength: int
         RunLength: int
+        /// Whether its tiles may be wide: it multiplies no matrices, and all that a tile holds stays in the nearest cache.
+        IsWide: bool
     }
 
 /// Decides what is computed where and when, and which memory is used again.
@@ -61,6 +63,32 @@ module internal Layout =
     let padded (size: int) : int = Arena.Padded size
 
     let private none = { Space = Space.Row; Offset = 0; Size = 0; Stride = 0 }
+
+    /// Features that a wide tile holds at most.
+    let private widestFeatures = 32
+
+    let private isWide (facts: Facts) (passes: Pass[]) : bool =
+        let multiplies (task: Work) : bool =
+            match task with
+            | Work.Compute(i, _) -> facts.Op i = Some Op.MatVec
+            | Work.Accumulate s -> facts.Op s = Some Op.OuterRows
+            | _ -> false
+
+        let features (pass: Pass) : int =
+            pass.Tasks
+            |> Array.sumBy (fun task ->
+                match task with
+                | Work.Compute(i, scratch)
+                | Work.SumOf(i, _, scratch) -> facts.Size[i] + scratch.Size
+                | Work.Fused(size, nodes, kept) ->
+                    Array.zip nodes kept
+                    |> Array.sumBy (fun (i, k) -> if k then facts.Size[i] else 0)
+                | Work.Reduce(_, members) -> members |> Array.sumBy (fun i -> facts.Size[i])
+                | _ -> 0)
+
+        passes
+        |> Array.forall (fun pass ->
+            features pass <= widestFeatures && not (Array.exists multiplies pass.Tasks))
 
     /// Lays out a program whose row inputs are known.
     let create (fuse: bool) (program: Program) (rowInput: string -> bool) : Layout =
@@ -395,4 +423,5 @@ module internal Layout =
             After = after
             PrologueLength = prologueLength
             RunLength = runLength
+            IsWide = isWide facts passes
         }

@@ -5,22 +5,6 @@ open System.Numerics
 open System.Reflection.Emit
 open System.Runtime.Intrinsics
 
-/// What a loop computes: nodes of one length in order, which of them are kept in memory, and where everything lives.
-type internal LoopPlan =
-    { Size: int; Nodes: int[]; Kept: bool[]; Facts: Facts; Operands: Operand[] }
-
-/// How the writer of a loop reaches an operand.
-[<RequireQualifiedAccess>]
-type internal Reach =
-    /// Loaded in each turn, at the running address.
-    | Running
-    /// One number a turn, for all lanes.
-    | Repeated
-    /// Loaded once for a register of lanes.
-    | OnceLanes
-    /// One number, loaded once.
-    | OnceNumber
-
 /// Writes the code of a loop for tiles of so many lanes; 1 is a vector.
 type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     (recipe: LoopPlan, lanes: int, il: ILGenerator) =
@@ -29,10 +13,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
     let width = Vector512<'T>.Count
     let bytes = sizeof<'T>
     let isVector = (lanes = 1)
-    let inside = Dictionary<int, int>()
-
-    do recipe.Nodes |> Array.iteri (fun k i -> inside[i] <- k)
-
+    let plan = LoopFacts(recipe, isVector, width)
     let methods = Registers.methods<'T>
 
     let call (name: string) : unit =
@@ -72,21 +53,6 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
         il.Emit(OpCodes.Ldloc, offset)
         il.Emit OpCodes.Add
 
-    let reach (o: Operand) : Reach =
-        let repeats = recipe.Size > 1 && (o.Size = 1 || o.Stride = 0)
-
-        if isVector then
-            if repeats then Reach.OnceNumber else Reach.Running
-        elif o.Space = Space.Row then
-            if repeats || recipe.Size = 1 then
-                Reach.OnceLanes
-            else
-                Reach.Running
-        elif repeats || recipe.Size = 1 then
-            Reach.OnceNumber
-        else
-            Reach.Repeated
-
     let keep
         (known: Dictionary<_, LocalBuilder>)
         (key: struct (Space * int * bool))
@@ -103,7 +69,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
 
     /// The key of an operand, and the emission of its load for the given reach.
     let loadOnce (o: Operand) : unit =
-        match reach o with
+        match plan.Reach o with
         | Reach.OnceNumber ->
             keep once (struct (o.Space, o.Offset, false)) (fun () ->
                 pushBase o
@@ -113,7 +79,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
         | _ -> ()
 
     let loadLanes (o: Operand) : unit =
-        match reach o with
+        match plan.Reach o with
         | Reach.OnceLanes ->
             keep once (struct (o.Space, o.Offset, true)) (fun () ->
                 pushBase o
@@ -123,7 +89,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
         | _ -> ()
 
     let local (o: Operand) : LocalBuilder =
-        match reach o with
+        match plan.Reach o with
         | Reach.OnceNumber -> once[struct (o.Space, o.Offset, false)]
         | Reach.OnceLanes -> once[struct (o.Space, o.Offset, true)]
         | Reach.Running ->
@@ -143,61 +109,45 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 addLocal number
                 call "Splat")
 
-    let isValue (a: int) : int voption =
-        match facts.Same a with
-        | ValueSome h when inside.ContainsKey h && not (facts.IsSum h) -> ValueSome h
-        | _ -> ValueNone
+    /// The register that holds a node.
+    let held (a: int) : LocalBuilder =
+        match plan.Value a with
+        | ValueSome h -> values[h]
+        | ValueNone -> local recipe.Operands[a]
 
-    let op (i: int) : Op = (facts.Op i).Value
+    let push (a: int) : unit = il.Emit(OpCodes.Ldloc, held a)
 
-    let consumersInside =
-        let uses = Dictionary<int, int>()
+    let inverses = Dictionary<LocalBuilder, struct (LocalBuilder * LocalBuilder)>()
 
+    let invert (divisor: LocalBuilder) : struct (LocalBuilder * LocalBuilder) =
+        match inverses.TryGetValue divisor with
+        | true, known -> known
+        | _ ->
+            let exponent, inverse = register (), register ()
+            il.Emit(OpCodes.Ldloc, divisor)
+            call "Exponent"
+            il.Emit(OpCodes.Stloc, exponent)
+            il.Emit(OpCodes.Ldloc, divisor)
+            il.Emit(OpCodes.Ldloc, exponent)
+            call "Inverse"
+            il.Emit(OpCodes.Stloc, inverse)
+            let made = struct (exponent, inverse)
+            inverses[divisor] <- made
+            made
+
+    /// Inverts what stays through a loop that is about to begin.
+    let invertOnce (reached: Reach) : unit =
         for i in recipe.Nodes do
-            for a in facts.Arguments[i] do
-                match isValue a with
-                | ValueSome h ->
-                    uses[h] <-
-                        (match uses.TryGetValue h with
-                         | true, n -> n + 1
-                         | _ -> 1)
-                | ValueNone -> ()
+            if plan.Op i = Op.Div then
+                let divisor = facts.Arguments[i][1]
+                let operand = recipe.Operands[divisor]
 
-        uses
-
-    /// Products that are taken in by the one sum or difference that reads them.
-    let contracted =
-        let taken = HashSet<int>()
-
-        for i in recipe.Nodes do
-            match op i with
-            | Op.Add
-            | Op.Sub
-            | Op.Sum ->
-                let candidate =
-                    facts.Arguments[i]
-                    |> Array.tryPick (fun a ->
-                        match isValue a with
-                        | ValueSome h when
-                            op h = Op.Mul && consumersInside[h] = 1 && not recipe.Kept[inside[h]]
-                            ->
-                            Some h
-                        | _ -> None)
-
-                candidate |> Option.iter (taken.Add >> ignore)
-            | _ -> ()
-
-        taken
-
-    let push (a: int) : unit =
-        match isValue a with
-        | ValueSome h -> il.Emit(OpCodes.Ldloc, values[h])
-        | ValueNone -> il.Emit(OpCodes.Ldloc, local recipe.Operands[a])
-
-    let isContracted (a: int) : int voption =
-        match isValue a with
-        | ValueSome h when contracted.Contains h -> ValueSome h
-        | _ -> ValueNone
+                if
+                    (plan.Value divisor).IsNone
+                    && plan.Reach operand = reached
+                    && plan.IsInverted divisor
+                then
+                    invert (local operand) |> ignore
 
     let factors (h: int) : int * int = facts.Arguments[h][0], facts.Arguments[h][1]
 
@@ -225,9 +175,9 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
             Array.iter push a
             call name
 
-        match op i with
+        match plan.Op i with
         | Op.Add ->
-            match isContracted a[0], isContracted a[1] with
+            match plan.Contracted a[0], plan.Contracted a[1] with
             | ValueSome h, _ ->
                 let x, y = factors h
                 push x
@@ -242,7 +192,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 call "Fma"
             | _ -> plain "Add"
         | Op.Sub ->
-            match isContracted a[0], isContracted a[1] with
+            match plan.Contracted a[0], plan.Contracted a[1] with
             | ValueSome h, _ ->
                 let x, y = factors h
                 push x
@@ -258,6 +208,12 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 push a[0]
                 call "Fma"
             | _ -> plain "Sub"
+        | Op.Div when plan.IsInverted a[1] ->
+            let struct (exponent, inverse) = invert (held a[1])
+            push a[0]
+            il.Emit(OpCodes.Ldloc, exponent)
+            il.Emit(OpCodes.Ldloc, inverse)
+            call "Quotient"
         | Op.XLogY ->
             push a[0]
             push a[1]
@@ -294,6 +250,9 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
         call "Load"
 
     let body (maps: Dictionary<int, nativeint>) (tail: int) : unit =
+        for made in Seq.append turn.Values values.Values do
+            inverses.Remove made |> ignore
+
         turn.Clear()
         values.Clear()
 
@@ -305,7 +264,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 if tail > 0 then
                     il.Emit(OpCodes.Ldloc, total)
 
-                    match isContracted a with
+                    match plan.Contracted a with
                     | ValueSome h ->
                         let x, y = factors h
                         push x
@@ -317,7 +276,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                     call "First"
                     call "Add"
                 else
-                    match isContracted a with
+                    match plan.Contracted a with
                     | ValueSome h ->
                         let x, y = factors h
                         push x
@@ -330,7 +289,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                         call "Add"
 
                 il.Emit(OpCodes.Stloc, total)
-            elif not (contracted.Contains i) then
+            elif not (plan.IsTaken i) then
                 let value = register ()
 
                 if facts.IsMapped i then
@@ -344,7 +303,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 il.Emit(OpCodes.Stloc, value)
                 values[i] <- value
 
-                if recipe.Kept[inside[i]] && not (isVector && facts.IsMapped i) then
+                if plan.IsKept i && not (isVector && facts.IsMapped i) then
                     il.Emit(OpCodes.Ldloc, value)
                     pushTarget recipe.Operands[i]
                     call "Store"
@@ -375,7 +334,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
                 [| recipe.Operands[i] |]
             else
                 facts.Arguments[i]
-                |> Array.filter (fun a -> (isValue a).IsNone)
+                |> Array.filter (fun a -> (plan.Value a).IsNone)
                 |> Array.map (fun a -> recipe.Operands[a]))
 
     let zeroTotals () : unit =
@@ -390,10 +349,12 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
     /// A loop over tiles: registers of lanes outside, features inside.
     member _.Tile(maps: Dictionary<int, nativeint>) : unit =
         Array.iter loadOnce externals
+        invertOnce Reach.OnceNumber
         set lane 0L
 
         repeat lane (int64 (lanes * bytes)) (fun () ->
             Array.iter loadLanes externals
+            invertOnce Reach.OnceLanes
             zeroTotals ()
             set feature 0L
             set number 0L
@@ -422,6 +383,7 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
         let rest = recipe.Size % width
         let hasSums = recipe.Nodes |> Array.exists facts.IsSum
         Array.iter loadOnce externals
+        invertOnce Reach.OnceNumber
         zeroTotals ()
         set lane 0L
 

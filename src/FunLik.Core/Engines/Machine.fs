@@ -18,13 +18,22 @@ module internal Cut =
 
     let private leastTiles = 4
 
-    let private lanesFor<'T when 'T: unmanaged> (rows: int) : int =
-        if rows = 1 then 1
-        elif rows <= Vector512<'T>.Count then Vector512<'T>.Count
-        else Frame.fullTile<'T>
+    /// Many wide tiles: the last one is not full.
+    let private fewestWide = 8
 
-    let ofRows<'T when 'T: unmanaged> (rows: int) : Cut =
-        let lanes = lanesFor<'T> rows
+    let private lanesFor<'T when 'T: unmanaged> (wide: bool) (rows: int) : int =
+        if rows = 1 then
+            1
+        elif rows <= Vector512<'T>.Count then
+            Vector512<'T>.Count
+        elif wide && rows >= fewestWide * Frame.wideTile<'T> then
+            Frame.wideTile<'T>
+        else
+            Frame.fullTile<'T>
+
+    /// How many rows are cut, in wide tiles where a layout takes them.
+    let ofRows<'T when 'T: unmanaged> (wide: bool) (rows: int) : Cut =
+        let lanes = lanesFor<'T> wide rows
         let tiles = (rows + lanes - 1) / lanes
         let block = max leastTiles ((tiles + mostBlocks - 1) / mostBlocks)
 
@@ -50,6 +59,14 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
 
     let program = layout.Program
     let nodes = program.Nodes
+    let cut (rows: int) : Cut = Cut.ofRows<'T> layout.IsWide rows
+
+    let widest =
+        if layout.IsWide then
+            Frame.wideTile<'T>
+        else
+            Frame.fullTile<'T>
+
     let facts = layout.Facts
     let rowIndex = rowInputs |> Array.mapi (fun i (name, _) -> name, i) |> Map.ofArray
 
@@ -62,11 +79,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
                 (fun first s ->
                     let size = facts.Size[s]
 
-                    let length =
-                        if nodes[s].Shape.IsMatrix then
-                            size
-                        else
-                            size * Frame.fullTile<'T>
+                    let length = if nodes[s].Shape.IsMatrix then size else size * widest
 
                     (s, first), first + Layout.padded length)
                 0)
@@ -203,12 +216,14 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     let features = layout.Passes |> Array.map _.RowFeatures |> Array.fold max 1
     let pool (lanes: int) = Pool<Frame<'T>>(fun () -> Frame<'T>(lanes, features))
     let single, narrow, full = pool 1, pool Vector512<'T>.Count, pool Frame.fullTile<'T>
+    let wide = pool Frame.wideTile<'T>
     let runs = Pool<Buffer<'T>>(fun () -> Buffer<'T>(layout.RunLength + 64))
     let sumBuffers = Pool<Buffer<'T>>(fun () -> Buffer<'T> 0)
 
     let frames (lanes: int) : Pool<Frame<'T>> =
         if lanes = 1 then single
         elif lanes = Frame.fullTile<'T> then full
+        elif lanes = Frame.wideTile<'T> then wide
         else narrow
 
     let runAll (list: Step<'T>[]) (f: Frame<'T>) : unit =
@@ -263,7 +278,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
             sumLength: int,
             options: RunOptions
         ) : unit =
-        let c = Cut.ofRows<'T> rows
+        let c = cut rows
         let lanes, blocks = c.Lanes, c.Blocks
         let list = passSteps[pass]
 
@@ -320,7 +335,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     member private _.Finish
         (pass: int, rows: int, sums: nativeptr<'T>, sumLength: int, run: nativeptr<'T>)
         : unit =
-        let c = Cut.ofRows<'T> rows
+        let c = cut rows
         let lanes, blocks = c.Lanes, c.Blocks
 
         for s, offset in fst sumOffsets[pass] do
@@ -377,7 +392,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
             let sumLength = snd sumOffsets[pass]
 
             if sumLength > 0 then
-                let sums = this.TakeSums((Cut.ofRows<'T> rows).Blocks * sumLength)
+                let sums = this.TakeSums((cut rows).Blocks * sumLength)
                 this.Blocks(pass, prepare, rows, sums.Start, sumLength, options)
                 this.Finish(pass, rows, sums.Start, sumLength, run.Start)
                 sumBuffers.Give sums

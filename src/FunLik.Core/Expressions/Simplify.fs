@@ -1,7 +1,8 @@
 namespace FunLik
 
 /// Rewrites that keep an expression's value: constants are folded, neutral elements dropped, repeated scalars kept as scalars.
-/// NaN and infinities stay what they are; zeros may change their sign, and constant factors move, which changes rounding.
+/// NaN and infinities stay what they are; zeros may change their sign, and constant factors move, which changes rounding. So do
+/// factors that are the same for all rows of a table: out of the sum over it.
 [<RequireQualifiedAccess>]
 module Simplify =
 
@@ -214,13 +215,25 @@ module Simplify =
         | Op.Div, [ a; Uniform 1.0 ] -> ofShape shape a
         | Op.Mul, [ a; Uniform -1.0 ]
         | Op.Mul, [ Uniform -1.0; a ] -> ofShape shape (-a)
-        | Op.Mul, [ Op1 Op.Neg a; Op1 Op.Neg b ] -> ofShape shape (a * b)
+        | Op.Mul, [ Uniform -1.0; a ] -> ofShape shape (-a)
+        | (Op.Mul | Op.Div), [ Op1 Op.Neg a; Op1 Op.Neg b ] ->
+            ofShape shape (Expr.apply op [ a; b ])
         | Op.Mul, [ a; Const c ] when c.Length = 1 && not a.Node.IsConstant ->
             ofShape shape (Expr.scalar c[0] * a)
         | Op.Mul, [ Const c; Op2 Op.Mul (Const d, x) ] when
             c.Length = 1 && d.Length = 1 && System.Double.IsNormal(c[0] * d[0])
             ->
             ofShape shape (Expr.scalar (c[0] * d[0]) * x)
+        | Op.Neg, [ Op2 Op.Mul (Op2 Op.Mul (Const c, x), y) ]
+        | Op.Neg, [ Op2 Op.Mul (y, Op2 Op.Mul (Const c, x)) ] when c.Length = 1 ->
+            ofShape shape (Expr.scalar -c[0] * (x * y))
+        | Op.Mul, [ Const c; Op2 Op.Mul (Op2 Op.Mul (Const d, x), y) ]
+        | Op.Mul, [ Const c; Op2 Op.Mul (y, Op2 Op.Mul (Const d, x)) ] when
+            c.Length = 1 && d.Length = 1 && System.Double.IsNormal(c[0] * d[0])
+            ->
+            ofShape shape (Expr.scalar (c[0] * d[0]) * (x * y))
+        | (Op.Mul | Op.Div), [ Op1 Op.Neg a; b ] -> ofShape shape (-(Expr.apply op [ a; b ]))
+        | (Op.Mul | Op.Div), [ a; Op1 Op.Neg b ] -> ofShape shape (-(Expr.apply op [ a; b ]))
         | Op.Mul, [ a; Op2 Op.Div (Uniform 1.0, b) ]
         | Op.Mul, [ Op2 Op.Div (Uniform 1.0, b); a ] -> ofShape shape (a / b)
         | Op.MaskedMul, [ Uniform 0.0; _ ] -> Some(Expr.full shape 0.0)
@@ -256,6 +269,19 @@ module Simplify =
         | Op.Transpose, [ Op1 Op.Transpose a ] -> Some a
         | _ -> None
 
+    /// A factor or sign of a body that is the same for all rows of a table: what is summed, and what becomes of the sum.
+    let private before (table: string) (body: Expr) : (Expr * (Expr -> Expr)) option =
+        let stays (e: Expr) : bool = not (e.Tables.Contains table)
+
+        match body with
+        | Op1 Op.Neg a -> Some(a, (~-))
+        | Op2 Op.Mul (s, a) when stays s -> Some(a, (fun sum -> s * sum))
+        | Op2 Op.Mul (a, s) when stays s -> Some(a, (fun sum -> sum * s))
+        | Op2 Op.MaskedMul (s, a) when stays s ->
+            Some(a, (fun sum -> Expr.apply Op.MaskedMul [ s; sum ]))
+        | Op2 Op.Div (a, s) when stays s -> Some(a, (fun sum -> sum / s))
+        | _ -> None
+
     let rec private simplified (node: Expr) : Expr =
         match node.Node with
         | Node.Apply(op, arguments) ->
@@ -268,6 +294,11 @@ module Simplify =
             | Some other -> simplifiedBelow other
             | None -> node
         | Node.ReduceOver(_, Uniform 0.0) -> Expr.full node.Shape 0.0
+        | Node.ReduceOver(table, body) ->
+            match before table body with
+            | Some(summed, after) ->
+                simplified (Expr.reduceOver table summed) |> after |> simplified
+            | None -> node
         | _ -> node
 
     /// A rule makes at most a few new nodes over simplified ones: those are simplified too.
