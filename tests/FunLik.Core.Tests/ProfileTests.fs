@@ -271,3 +271,23 @@ let ``A profile is an objective like any other`` () =
     let missing () = normalModel |> Profile.objective [ "a"; "c" ] |> ignore
 
     Assert.Contains("'c'", Assert.Throws<FunLikException>(missing).Message)
+
+[<Fact>]
+let ``A scan reaches the ends of a flat prior, and a fit may end there`` () =
+    let model =
+        likelihood {
+            let! mu = poi "mu" (flat -1.0 2.0)
+            let! b = nuisance "b" standardNormal
+            // Without the prior the maximum lies beyond its end, at 3.
+            do! gaussian [| 3.0 |] [| 1.0 |] (mu + 0.5 * b)
+        }
+
+    let values = [ -1.0; 0.5; 2.0 ]
+    let scan = model |> Profile.scan "mu" values
+    Assert.All(scan.Status, fun s -> Assert.Equal(FitStatus.Converged, s))
+    near 1e-12 2.0 scan.Minimum.Point[0]
+    Assert.Equal<string list>([ "mu" ], scan.Minimum.ActiveBounds)
+
+    // χ² of μ with the width √(1 + ½²), relative to the end.
+    let chi2 (mu: float) : float = (3.0 - mu) * (3.0 - mu) / 1.25
+    Seq.iter2 (fun mu t -> near 1e-8 (chi2 mu - chi2 2.0) t) values scan.TwiceDeltaNll

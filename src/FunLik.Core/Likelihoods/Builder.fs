@@ -5,7 +5,7 @@ open System
 /// What is known of a parameter before the main measurement.
 [<RequireQualifiedAccess>]
 type ParameterLaw =
-    /// Flat inside of an interval, zero outside and at its ends.
+    /// Flat in an interval, its ends too; zero outside.
     | Flat of low: float * high: float * logDensity: float
     /// Normal: for a nuisance parameter the constraint of an auxiliary measurement, for a parameter of interest a prior.
     | Normal of mean: float * sigma: float
@@ -45,11 +45,11 @@ module LikelihoodWords =
     let private plan (law: ParameterLaw) : ParameterPlan =
         { Law = law; Start = None; IsKinked = false }
 
-    /// Flat and normalised between two values; zero outside and at the ends.
+    /// Flat and normalised from one value to another; zero outside.
     let flat (low: float) (high: float) : ParameterPlan =
         plan (ParameterLaw.Flat(low, high, -(log (high - low))))
 
-    /// Flat between two values with a given log density there; zero outside and at the ends.
+    /// Flat from one value to another with a given log density there; zero outside.
     let flatWith (logDensity: float) (low: float) (high: float) : ParameterPlan =
         plan (ParameterLaw.Flat(low, high, logDensity))
 
@@ -94,7 +94,7 @@ module LikelihoodWords =
             match plan.Start, plan.Law with
             | Some start, _ when not (Double.IsFinite start) ->
                 wrong "no start" $"{start}" "a finite number"
-            | Some start, ParameterLaw.Flat(low, high, _) when not (low < start && start < high) ->
+            | Some start, ParameterLaw.Flat(low, high, _) when not (low <= start && start <= high) ->
                 wrong "the density is zero at the start" $"{start}" $"inside of {low} to {high}"
             | _ -> ()
         ]
@@ -113,10 +113,7 @@ module LikelihoodWords =
 
         match plan.Law with
         | ParameterLaw.Flat(low, high, _) ->
-            { free with
-                Bounds = struct (Math.BitIncrement low, Math.BitDecrement high)
-                Range = struct (low, high)
-            }
+            { free with Bounds = struct (low, high); Range = struct (low, high) }
         | ParameterLaw.Normal(mean, sigma) ->
             { free with Range = struct (mean - 5.0 * sigma, mean + 5.0 * sigma) }
         | ParameterLaw.Unconstrained -> free

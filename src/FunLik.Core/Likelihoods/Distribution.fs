@@ -118,19 +118,37 @@ module Term =
 [<RequireQualifiedAccess>]
 module Prior =
 
-    /// Flat between two values, with a given log density there.
-    let flatWith (logDensity: float) (low: float) (high: float) (block: ParameterBlock) : Prior =
-        let x = ParameterBlock.leaf block
-        let outside (a: Expr) (b: Expr) : Expr = 1.0 - Expr.less a b
-
+    let private flatWhere
+        (outside: Expr -> Expr)
+        (logDensity: float)
+        (block: ParameterBlock)
+        : Prior =
         {
             Block = block.Name
             LogDensity = Expr.scalar (float block.Parameters.Length * logDensity)
-            Violation =
-                Expr.sum (outside (Expr.scalar low) x) + Expr.sum (outside x (Expr.scalar high))
+            Violation = Expr.sum (outside (ParameterBlock.leaf block))
         }
 
-    /// Flat and normalised between two values; zero outside and at the ends.
+    /// Flat from one value to another, with a given log density there; zero outside, and for NaN.
+    let flatWith (logDensity: float) (low: float) (high: float) (block: ParameterBlock) : Prior =
+        let far = Expr.scalar (high + (high - low))
+
+        let outside (x: Expr) : Expr =
+            // NaN is less than nothing.
+            Expr.less x (Expr.scalar low)
+            + Expr.less (Expr.scalar high) x
+            + (1.0 - Expr.less x far)
+
+        flatWhere outside logDensity block
+
+    /// Flat strictly between two values, with a given log density there; zero at the ends too.
+    let flatInside (logDensity: float) (low: float) (high: float) (block: ParameterBlock) : Prior =
+        let outside (x: Expr) : Expr =
+            (1.0 - Expr.less (Expr.scalar low) x) + (1.0 - Expr.less x (Expr.scalar high))
+
+        flatWhere outside logDensity block
+
+    /// Flat and normalised from one value to another; zero outside.
     let flat (low: float) (high: float) (block: ParameterBlock) : Prior =
         flatWith (-(log (high - low))) low high block
 

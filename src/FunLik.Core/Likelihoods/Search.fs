@@ -192,4 +192,4 @@ module Search =
             (Map.ofList (
                 ("main", data.Observed) :: List.map (fun (t: Term, d) -> t.Name, d) constraints
             ))
-            [ Prior.flatWith (-(log 5.0)) lowestMu highestMu mu ]
+            [ Prior.flatInside (-(log 5.0)) lowestMu highestMu mu ]
