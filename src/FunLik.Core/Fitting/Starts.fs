@@ -6,16 +6,12 @@ open System
 [<RequireQualifiedAccess>]
 module Starts =
 
-    /// Element j of point k of a low-discrepancy sequence in d dimensions: the additive recurrence of the generalised golden
-    /// ratio, the root of φ^(d+1) = φ + 1.
-    let private recurrence (d: int) : int -> int -> float =
-        let ratio =
-            Seq.init 64 ignore
-            |> Seq.fold (fun phi () -> Math.Pow(1.0 + phi, 1.0 / float (d + 1))) 2.0
-
-        fun k j ->
-            let x = 0.5 + float (k + 1) * Math.Pow(ratio, -(float (j + 1)))
-            x - floor x
+    /// Point k of Sobol's sequence in d dimensions, from the second on: the centre is the parameters' own place. Dimensions that the
+    /// sequence lacks are random.
+    let private spread (d: int) (k: int) : float[] =
+        let known = min d Sobol.mostDimensions
+        let random = Key.ofSeed 32 |> Key.fold k |> Key.uniforms (d - known)
+        Array.append (Sobol.point known (k + 1)) random
 
     /// How far starts stand from a kink, in default lengths (a tenth of the range).
     let private besideKink = 0.1
@@ -45,8 +41,8 @@ module Starts =
         else 1
 
     /// `count` starts around a centre, row by row: the parameters with a kink on either side of it, in as many patterns of signs as there
-    /// are starts; from the second on (or when the patterns are used up), parameters of interest spread over their ranges if there are
-    /// several of them.
+    /// are starts; from the second on (or when the patterns are used up), parameters of interest spread over their ranges, along
+    /// Sobol's sequence, if there are several of them.
     let around
         (parameters: ModelParameter[])
         (isFree: bool[])
@@ -61,13 +57,14 @@ module Starts =
         let pois = indices _.Kind.IsPoi
         let lengths = Hessian.defaultLengths parameters
         let patterns = 1 <<< min kinked.Length 4
-        let spread = recurrence (max 1 pois.Length)
         let firstSpread = if pois.Length > 1 then 1 else patterns
 
         Array.init count (fun k ->
             let x = Array.copy centre
 
             if k >= firstSpread then
+                let unit = spread pois.Length k
+
                 pois
                 |> Array.iteri (fun j i ->
                     let struct (low, high) = parameters[i].Range
@@ -85,7 +82,7 @@ module Starts =
                         else
                             parameters[i].Nominal + half
 
-                    x[i] <- first + (last - first) * spread k j)
+                    x[i] <- first + (last - first) * unit[j])
 
             if count > 1 then
                 kinked
