@@ -5,7 +5,13 @@ open FunLik
 open Xunit
 
 let private curves: (string * (Expr -> Expr) * (float -> float) * int64) list =
-    [ "exp", exp, exp, 2L; "log", log, log, 2L; "tanh", tanh, tanh, 3L ]
+    [
+        "exp", exp, exp, 2L
+        "log", log, log, 2L
+        "tanh", tanh, tanh, 3L
+        "sin", sin, sin, 2L
+        "cos", cos, cos, 2L
+    ]
 
 let private program (f: Expr -> Expr) : Program =
     Program.ofOutputs [ "y", f (Expr.parameter "x" Scalar) ]
@@ -93,6 +99,27 @@ let ``curves in single precision are within few units in the last place`` () =
                 || betweenSingles y expected <= units
 
             Assert.True(near, $"{name} {x:R} = {expected:R}, found {y:R}"))
+
+[<Fact>]
+let ``curves of what is shared are as near, in a loop or not`` () =
+    let x = Array.append numbers[..999] specials
+    let leaf = Expr.weight "x" (Vector x.Length)
+
+    for name, curve, oracle, units in curves do
+        let program = Program.ofOutputs [ "y", curve leaf; "z", 1.0 + curve leaf ]
+
+        let session =
+            (Engine.compile (fun _ -> Binding.Shared) program).Bind(Map [ "x", x ], Map.empty)
+
+        for i, y in Array.indexed (session.Evaluate(1, [||], RunOptions.Single)[0]) do
+            let expected = oracle x[i]
+
+            let near =
+                y = expected
+                || (Double.IsNaN y && Double.IsNaN expected)
+                || (sign y = sign expected && between y expected <= units)
+
+            Assert.True(near, $"{name} {x[i]:R} = {expected:R}, found {y:R}")
 
 [<Fact>]
 let ``one point is worth what it is worth in a batch`` () =

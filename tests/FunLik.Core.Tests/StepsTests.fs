@@ -225,3 +225,32 @@ let ``Wrong sizes, missing rows and states of a wrong shape are refused by name`
         }
 
     Assert.Contains("'v'", message (fun () -> compiled wrong |> ignore))
+
+[<Fact>]
+let ``Runs of one session, at once or one after the other, keep no trace of each other`` () =
+    // A state that starts at 0 where it is not given, and one that is remembered: leftovers would show in both.
+    let x, y = Steps.current "x" Scalar, Steps.current "y" Scalar
+
+    let program =
+        {
+            State =
+                [
+                    { Steps.scalar "x" (x + 1.0 + Steps.past 3 "x" Scalar) with Depth = 3 }
+                    Steps.scalar "y" (y + x * Expr.input "shift" Role.Auxiliary Scalar)
+                ]
+            Done = Expr.less (Expr.scalar 40.0) x
+        }
+
+    let session = compiled program
+
+    let run (session: StepSession) (seed: int) =
+        let rows = 1 + seed % 5 * 17
+        let start = Key.ofSeed seed |> Key.uniforms rows |> Array.map (fun u -> 30.0 * u)
+        let given = Map [ "x", start; "shift", Key.ofSeed seed |> Key.normals rows ]
+        let result = Steps.run session None rows given [ "x"; "y" ] 100 (onThreads 2)
+        result.States, result.Steps
+
+    let seeds = [| 0..30 |]
+    let expected = seeds |> Array.map (fun seed -> run (compiled program) seed)
+    Assert.Equal<obj[]>(Array.map box expected, seeds |> Array.map (run session >> box))
+    Assert.Equal<obj[]>(Array.map box expected, seeds |> Array.Parallel.map (run session >> box))

@@ -252,6 +252,40 @@ let private kinks: (string * Expr * float * float * float) list =
     ]
 
 [<Fact>]
+let ``activations pass NaN on, and saturate at infinities`` () =
+    let selu = 1.0507009873554805 * 1.6732632423543772
+
+    let far: Map<string, float * float> =
+        Map
+            [
+                "relu", (0.0, infinity)
+                "elu", (-1.0, infinity)
+                "selu", (-selu, infinity)
+                "softplus", (0.0, infinity)
+                "sigmoid", (0.0, 1.0)
+                "tanh", (-1.0, 1.0)
+                "linear", (-infinity, infinity)
+            ]
+
+    for name, f in Composite.activations do
+        hold name (f x0) [ [ [| nan |] ], nan ]
+
+        match far.TryFind name with
+        | Some(left, right) ->
+            hold name (f x0) [ [ [| -infinity |] ], left; [ [| infinity |] ], right ]
+        | None -> ()
+
+    hold
+        "relu"
+        (Composite.relu x0)
+        [ [ [| 1e-40 |] ], 1e-40; [ [| -0.0 |] ], 0.0; [ [| 1.0 |] ], 1.0 ]
+
+    hold
+        "relu'"
+        (Diff.grad (Composite.relu x0) x0)
+        [ [ [| 0.5 |] ], 1.0; [ [| 1.0 |] ], 1.0; [ [| 7.0 |] ], 1.0 ]
+
+[<Fact>]
 let ``derivatives at kinks and borders are defined`` () =
     for name, y, at, first, second in kinks do
         let g = Diff.grad y x0

@@ -33,14 +33,6 @@ module internal Emit =
             let struct (features, lanes) = extent f out.Size
             Lanes.map1<'T, 'F>(features * lanes, f.At a, f.At out)
 
-    /// A function of spans from System.Numerics.Tensors.
-    let inline private spans
-        ([<InlineIfLambda>] apply: nativeptr<'T> -> int -> nativeptr<'T> -> unit)
-        (a: Operand)
-        (out: Operand)
-        : Step<'T> =
-        fun f -> apply (f.At a) (out.Size * f.Lanes) (f.At out)
-
     /// A function that is only known for one double at a time.
     let inline private each
         ([<InlineIfLambda>] apply: float -> float)
@@ -60,13 +52,14 @@ module internal Emit =
         (y: Operand)
         (target: nativeptr<'T>)
         : unit =
-        let count = size * f.Lanes
+        let struct (features, lanes) = extent f size
+        let isFlat = f.Access y = Access.Flat
 
-        if f.Access y = Access.Flat then
-            TensorPrimitives.Log<'T>(read (f.At y) count, write target count)
-        else
+        if not isFlat then
             flatten f size y target
-            TensorPrimitives.Log<'T>(read target count, write target count)
+
+        let source = if isFlat then f.At y else target
+        Lanes.map1<'T, Curves.Log<'T>>(features * lanes, source, target)
 
     let private sumOf<'T, 'F
         when 'T: unmanaged and 'F: struct and 'F :> IMap2<'T> and 'T :> INumberBase<'T>>
@@ -128,7 +121,7 @@ module internal Emit =
 
                 let shift = if 'T.IsFinite top then top else 'T.Zero
                 TensorPrimitives.Subtract<'T>(read x n, shift, write temp n)
-                TensorPrimitives.Exp<'T>(read temp n, write temp n)
+                Lanes.map1<'T, Curves.Exp<'T>>(Layout.padded n, temp, temp)
                 NativePtr.write result ('T.Log(TensorPrimitives.Sum<'T>(read temp n)) + shift)
             else
                 let lanes = f.Lanes
@@ -139,12 +132,12 @@ module internal Emit =
                         NativePtr.set result i 'T.Zero
 
                 Lanes.map2<'T, Maps.Sub<'T>>(n, lanes, x, Access.Flat, result, Access.Lanes, temp)
-                TensorPrimitives.Exp<'T>(read temp (n * lanes), write temp (n * lanes))
+                Lanes.map1<'T, Curves.Exp<'T>>(n * lanes, temp, temp)
 
                 for k in 1 .. n - 1 do
                     Lanes.add (lanes, NativePtr.add temp (k * lanes), temp)
 
-                TensorPrimitives.Log<'T>(read temp lanes, write temp lanes)
+                Lanes.map1<'T, Curves.Log<'T>>(lanes, temp, temp)
                 Lanes.add (lanes, temp, result)
 
     let gather<'T when 'T: unmanaged> (indices: int[]) (a: Operand) (out: Operand) : Step<'T> =
@@ -295,11 +288,11 @@ module internal Emit =
         | Op.Abs -> map1<'T, Maps.Abs<'T>> a out
         | Op.Sign -> map1<'T, Maps.Sign<'T>> a out
         | Op.Sqrt -> map1<'T, Maps.Sqrt<'T>> a out
-        | Op.Exp -> spans (fun x n y -> TensorPrimitives.Exp<'T>(read x n, write y n)) a out
-        | Op.Log -> spans (fun x n y -> TensorPrimitives.Log<'T>(read x n, write y n)) a out
-        | Op.Tanh -> spans (fun x n y -> TensorPrimitives.Tanh<'T>(read x n, write y n)) a out
-        | Op.Sin -> spans (fun x n y -> TensorPrimitives.Sin<'T>(read x n, write y n)) a out
-        | Op.Cos -> spans (fun x n y -> TensorPrimitives.Cos<'T>(read x n, write y n)) a out
+        | Op.Exp -> map1<'T, Curves.Exp<'T>> a out
+        | Op.Log -> map1<'T, Curves.Log<'T>> a out
+        | Op.Tanh -> map1<'T, Curves.Tanh<'T>> a out
+        | Op.Sin -> map1<'T, Curves.Sin<'T>> a out
+        | Op.Cos -> map1<'T, Curves.Cos<'T>> a out
         | Op.Log1p -> each Special.log1p a out
         | Op.Expm1 -> each Special.expm1 a out
         | Op.Erf -> each Special.erf a out

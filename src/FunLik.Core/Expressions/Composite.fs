@@ -17,8 +17,11 @@ module Composite =
     /// 1 / (1 + exp(-x)).
     let sigmoid (x: Expr) : Expr = 0.5 + 0.5 * tanh (0.5 * x)
 
-    /// max(x, 0) with derivative 0 at 0; 0 for NaN.
-    let relu (x: Expr) : Expr = Expr.select (Expr.less zero x) x zero
+    /// max(x, 0) with derivative 0 at 0; NaN for NaN.
+    let relu (x: Expr) : Expr =
+        // 0 for x <= 0 alone: NaN is neither above 0 nor below 1.
+        let isKept = Expr.less zero x - Expr.less x (Expr.scalar 1.0) + 1.0
+        Expr.select isKept x zero
 
     /// x for x > 0, else exp(x) - 1.
     let elu (x: Expr) : Expr = Expr.select (Expr.less zero x) x (Expr.expm1 x)
