@@ -48,6 +48,35 @@ let ``arguments are values`` () =
 
     Assert.Equal(Verb.Run "job.json", parsed "run job.json --threads 2")
 
+    Assert.Equal(
+        Verb.Sample(source, { Ess = 500.0; Seed = 3; Chains = 64; MostDraws = 20_000; Out = "d" }),
+        parsed "sample --model m.json --ess 500 --seed 3 --out d"
+    )
+
+    Assert.Equal(
+        Verb.Train
+            {
+                Source = { Model = Some source; Data = Some "d" }
+                Recipe = Recipe.funlik
+                Evaluations = None
+                Seed = 1
+                Out = "o"
+            },
+        parsed "train --data d --out o --recipe funlik --model m.json"
+    )
+
+    let patched =
+        { source with Options = { ModelOptions.None with Patch = Some "p.json" } }
+
+    Assert.Equal(
+        Verb.Validate(patched, { Bundle = "b"; Seed = 7 }),
+        parsed "validate b --against m.json --patch p.json --seed 7"
+    )
+
+    Assert.Equal(Verb.Verify "b", parsed "verify b")
+    Assert.Equal(Verb.Inspect patched, parsed "inspect m.json --patch p.json")
+    Assert.Equal(Verb.Inspect patched, parsed "inspect --model m.json --patch p.json")
+
 [<Fact>]
 let ``options of workspaces go with the model`` () =
     let options =

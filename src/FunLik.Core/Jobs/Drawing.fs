@@ -82,7 +82,7 @@ module Drawing =
                 "seed", JsonValue.Int(int64 request.Seed)
                 "minEss", JsonValue.Number run.MinEss
                 "maxRhat", JsonValue.Number run.MaxRHat
-                "exactCalls", JsonValue.Int draws.Calls
+                LabelStage.callsFact, JsonValue.Int draws.Calls
             ]
 
         let block = max 1 (shardRows / run.Current.Count)

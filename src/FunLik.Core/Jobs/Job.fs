@@ -204,11 +204,15 @@ module Job =
             else
                 Json.refuse ErrorKind.Value "the ends are not in order" "'from' below 'to'" json)
 
-    let private recipeName (json: Json) : Result<Recipe, Error list> =
-        json |> Json.oneOf Recipe.named
+    /// A recipe by name, or as an object with all that is chosen.
+    let private recipe (json: Json) : Result<Recipe, Error list> =
+        if json.Element.ValueKind = Text.Json.JsonValueKind.Object then
+            Recipe.ofJson json
+        else
+            json |> Json.oneOf Recipe.named
 
     let private readTraining (json: Json) : Result<Recipe, Error list> =
-        orElse Recipe.funlik "recipe" recipeName json
+        orElse Recipe.funlik "recipe" recipe json
         |> Result.bind (fun recipe ->
             let hidden = Json.list (atLeast 1)
 

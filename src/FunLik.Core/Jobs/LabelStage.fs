@@ -209,10 +209,23 @@ module LabelStage =
 
         chosen.Contains
 
+    /// The name among the facts of labels under which `funlik sample` tells what they cost.
+    let callsFact: string = "exactCalls"
+
+    /// What the labels of a folder cost when they were made; 0 where nobody says.
+    let private callsOf (manifest: LabelManifest) : int64 =
+        manifest.Facts
+        |> List.tryPick (fun (name, value) ->
+            match value with
+            | JsonValue.Int calls when name = callsFact -> Some calls
+            | JsonValue.Number calls when name = callsFact && calls >= 0.0 -> Some(int64 calls)
+            | _ -> None)
+        |> Option.defaultValue 0L
+
     /// Labels out of a folder: those for tests as they are, or else one in eight of the chains; of the others as many as asked for, evenly.
     let private choose
         (context: JobContext)
-        (data: string)
+        (data: string, manifest: LabelManifest)
         (folder: string)
         : Result<string list, Error list> =
         result {
@@ -256,7 +269,7 @@ module LabelStage =
                     folder
                     {
                         Converged = true
-                        SamplingCalls = 0L
+                        SamplingCalls = callsOf manifest
                         LabelCalls = 0L
                         Thin = 1
                         MinEss = nan
@@ -294,7 +307,7 @@ module LabelStage =
 
         Stage.run job.Output "labels" inputs (fun folder ->
             match context.Subject.Exact, context.Subject.Data with
-            | _, Some(data, _) -> choose context data folder
+            | _, Some data -> choose context data folder
             | Some model, None -> sample context facts model folder
             | None, None -> invalidOp "a job has a model or labels")
 

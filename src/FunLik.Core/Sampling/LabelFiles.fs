@@ -27,7 +27,7 @@ type LabelManifest =
         Parameters: ModelParameter[]
         /// The files, in the order in which they were written.
         Shards: LabelShard list
-        /// How the labels were made: written for people, not read back.
+        /// How the labels were made.
         Facts: (string * JsonValue) list
     }
 
@@ -177,16 +177,20 @@ module LabelFiles =
                 (Json.field "sha256" Json.text json)
         )
 
-    /// Reads the manifest of a folder, without its facts. Errors name the file and the place.
+    /// Reads the manifest of a folder. Errors name the file and the place.
     let readManifest (folder: string) : Result<LabelManifest, Error list> =
         Json.parseFile (manifestPath folder)
         |> Result.bind (fun json ->
-            Validation.map3
-                (fun _ parameters shards ->
-                    { Parameters = Array.ofList parameters; Shards = shards; Facts = [] })
-                (Json.field "schema" (Json.oneOf [ schema, () ]) json)
-                (Json.field "parameters" (Json.list ParameterJson.read) json)
-                (Json.field "shards" (Json.list shardOf) json))
+            let facts (json: Json) : Result<(string * JsonValue) list, Error list> =
+                Json.entries json
+                |> Result.map (List.map (fun (name, value) -> name, Json.toValue value))
+
+            Ok(fun () parameters shards facts ->
+                { Parameters = Array.ofList parameters; Shards = shards; Facts = facts })
+            |> Validation.apply (Json.field "schema" (Json.oneOf [ schema, () ]) json)
+            |> Validation.apply (Json.field "parameters" (Json.list ParameterJson.read) json)
+            |> Validation.apply (Json.field "shards" (Json.list shardOf) json)
+            |> Validation.apply (Json.field "facts" facts json))
 
     /// Reads one shard. A file that is not the one that was listed is an error.
     let readShard

@@ -1,0 +1,197 @@
+module FunLik.Tests.VerbTests
+
+open System
+open System.IO
+open Xunit
+open FunLik
+
+let private context: VerbContext =
+    {
+        Options = RunOptions.Single
+        Progress = ignore
+        Clock = fun () -> DateTimeOffset.UnixEpoch
+    }
+
+let private model =
+    """{"kind": "counting", "name": "one channel",
+        "poi": {"name": "mu", "bounds": [-1, 10], "nominal": 1},
+        "channels": [{"name": "SR", "observed": [25, 14], "signal": [6.2, 4.0], "background": [14.0, 9.0],
+                      "relativeUncertainty": [0.2, 0.3]}]}"""
+
+let private recipe: Lazy<string> =
+    lazy
+        ({ Recipe.funlik with
+            Hidden = [ 16 ]
+            BatchSize = 32
+            Length = TrainingLength.Epochs 150
+         }
+         |> Recipe.toJson
+         |> JsonValue.toLine)
+
+let private inFolder (test: string -> unit) : unit =
+    let folder = Directory.CreateTempSubdirectory().FullName
+
+    try
+        File.WriteAllText(Path.Combine(folder, "model.json"), model)
+        File.WriteAllText(Path.Combine(folder, "recipe.json"), recipe.Value)
+        test folder
+    finally
+        Directory.Delete(folder, true)
+
+/// What a command line answers: its exit code, and its JSON. `@` stands for the folder.
+let private answer (folder: string) (line: string) : int * Json =
+    let words = line.Split ' ' |> Array.map (fun word -> word.Replace("@", folder))
+    let outcome = Commands.run context (Array.append words [| "--json" |])
+    use stream = new MemoryStream()
+    outcome.Output stream
+    let text = Text.Encoding.UTF8.GetString(stream.ToArray())
+    Assert.EndsWith("}\n", text)
+    outcome.ExitCode, Json.parse text |> Error.orRaise
+
+let rec private at (path: string list) (json: Json) : Json =
+    path
+    |> List.fold (fun json name -> json |> Json.property name |> Error.orRaise) json
+
+let private number (path: string list) (json: Json) : float =
+    at path json |> Json.float |> Error.orRaise
+
+let private text (path: string list) (json: Json) : string =
+    at path json |> Json.text |> Error.orRaise
+
+[<Fact>]
+let ``draws are taken until they are enough, learnt from, and what was learnt is checked`` () =
+    inFolder (fun folder ->
+        let code, sampled =
+            answer folder "sample --model @/model.json --ess 500 --seed 4 --out @/draws"
+
+        Assert.Equal(0, code)
+        Assert.True(number [ "minEss" ] sampled >= 500.0)
+        Assert.True(number [ "maxRhat" ] sampled <= 1.01)
+
+        // What is on disk is what was drawn, with parts that add up.
+        let labels = LabelFiles.read $"{folder}/draws" LabelUse.Train |> Error.orRaise
+        Assert.Equal(number [ "draws" ] sampled, float labels.Count)
+        let exact = ModelFile.load $"{folder}/model.json" ModelOptions.None |> Error.orRaise
+        let values = (Objective.ofLikelihood exact).Values(labels.Points, RunOptions.Single)
+        Assert.Equal<float[]>(values, labels.LogDensity)
+        let parts = (Likelihood.parts exact).Constraint.Value
+
+        let constraints =
+            (Objective.session exact [ "c", parts ])
+                .Evaluate(labels.Count, [| labels.Points |], RunOptions.Single)
+
+        Assert.Equal<float[]>(constraints[0], labels.Constraint)
+
+        // From the draws alone.
+        let code, learnt =
+            answer
+                folder
+                "train --data @/draws --recipe @/recipe.json --evaluations 400 --out @/alone"
+
+        Assert.Equal(0, code)
+        Assert.Equal(400.0, number [ "labels" ] learnt)
+        Assert.Equal(number [ "exactCalls" ] sampled, number [ "exactCalls"; "sampling" ] learnt)
+        let card = (text [ "bundle" ] learnt |> Bundle.read |> Error.orRaise).Card
+
+        for slice in card.Metrics do
+            Assert.True(slice.Surrogate.Mse < 0.5 * slice.Quadratic.Mse)
+
+        // From the draws, checked along the ridge against the model.
+        let code, checked' =
+            answer
+                folder
+                "train --data @/draws --model @/model.json --recipe @/recipe.json --evaluations 400 --out @/both"
+
+        Assert.Equal(0, code)
+        Assert.True(number [ "exactCalls"; "validation" ] checked' > 0.0)
+
+        Assert.Equal(
+            number [ "mse"; "posterior" ] learnt,
+            number [ "mse"; "posterior" ] checked',
+            12
+        )
+
+        Assert.True(number [ "mse"; "ridge" ] checked' > 0.0))
+
+[<Fact>]
+let ``a surrogate of a model is checked anew, verified, and refused when it was changed`` () =
+    inFolder (fun folder ->
+        let line =
+            "train --model @/model.json --recipe @/recipe.json --evaluations 600 --seed 2 --out @/out"
+
+        let code, learnt = answer folder line
+        Assert.Equal(0, code)
+        let bundle = text [ "bundle" ] learnt
+        let calls name = number [ "exactCalls"; name ] learnt
+
+        Assert.Equal(
+            calls "total",
+            calls "mode" + calls "sampling" + calls "labels" + calls "validation"
+        )
+
+        // A value and a gradient each of the labels along the ridge; those of the posterior are among the draws.
+        Assert.Equal(400.0, calls "labels")
+        let code, again = answer folder line
+        Assert.Equal(0, code)
+        Assert.Equal(JsonValue.toLine (Json.toValue learnt), JsonValue.toLine (Json.toValue again))
+
+        // Other points, the same accuracy: within a factor that only a wrong comparison passes.
+        let code, validated =
+            answer folder $"validate {bundle} --against @/model.json --seed 9"
+
+        Assert.Equal(0, code)
+
+        for slice in (Bundle.read bundle |> Error.orRaise).Card.Metrics do
+            let mae = number [ slice.Slice; "mae" ] validated
+            Assert.InRange(mae, slice.Surrogate.Mae / 4.0, slice.Surrogate.Mae * 4.0)
+
+            Assert.True(
+                number [ slice.Slice; "quadraticMse" ] validated >
+                    number [ slice.Slice; "mse" ] validated
+            )
+
+        Assert.Equal(
+            number [ "tMuError"; "mu" ] learnt,
+            number [ "profile"; "tMuError" ] validated,
+            6
+        )
+
+        let accurate = number [ "accurate" ] learnt
+        Assert.InRange(number [ "accurate" ] validated, accurate - 0.2, accurate + 0.2)
+
+        let code, verified = answer folder $"verify {bundle}"
+        Assert.Equal(0, code)
+        Assert.InRange(number [ "largestDifference" ] verified, 0.0, 1e-6)
+        let code, inspected = answer folder $"inspect {bundle}"
+        Assert.Equal(0, code)
+        Assert.Equal("surrogate", text [ "kind" ] inspected)
+
+        // Against a model of other parameters.
+        File.WriteAllText($"{folder}/other.json", model.Replace("\"mu\"", "\"nu\""))
+        let code, refused = answer folder $"validate {bundle} --against @/other.json"
+        Assert.Equal(2, code)
+        Assert.Equal("name", text [ "error"; "kind" ] refused)
+
+        let onnx = Path.Combine(bundle, "model.onnx")
+        let bytes = File.ReadAllBytes onnx
+        bytes[bytes.Length / 2] <- bytes[bytes.Length / 2] ^^^ 1uy
+        File.WriteAllBytes(onnx, bytes)
+        let code, refused = answer folder $"verify {bundle}"
+        Assert.Equal(2, code)
+        Assert.Equal(onnx, text [ "error"; "file" ] refused))
+
+[<Fact>]
+let ``draws that are not enough say so, and are kept`` () =
+    inFolder (fun folder ->
+        let code, sampled =
+            answer
+                folder
+                "sample --model @/model.json --ess 1e6 --most 100 --chains 4 --out @/draws"
+
+        Assert.Equal(3, code)
+        Assert.Equal("not converged", text [ "status" ] sampled)
+
+        Assert.Equal(
+            400,
+            (LabelFiles.read $"{folder}/draws" LabelUse.Train |> Error.orRaise).Count
+        ))
