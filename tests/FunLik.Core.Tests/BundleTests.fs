@@ -92,11 +92,12 @@ let private card: (string * JsonValue) list =
 
 let private points = pointsOf 20 3
 
-let private values: Lazy<float[]> =
+/// The log densities of the test vectors.
+let values: Lazy<float[]> =
     lazy ((Objective.ofLikelihood surrogate.Value.Likelihood).Values(points, RunOptions.Single))
 
 /// A bundle with these test vectors, in a folder of its own.
-let private withBundle (hasGradient: bool) (values: float[]) (test: string -> unit) : unit =
+let withBundle (hasGradient: bool) (values: float[]) (test: string -> unit) : unit =
     let folder = Directory.CreateTempSubdirectory().FullName
 
     try
