@@ -198,6 +198,28 @@ module Figure =
             @ entries
         )
 
+    /// The ticks of a logarithmic axis: 1, 2 and 5 of each decade where it spans few, each decade where it spans more. None where it
+    /// spans less than one: Plotly finds better ones.
+    let private logTicks (panel: Panel) : (string * JsonValue) list =
+        let sizes =
+            [
+                for series in panel.Series do
+                    yield! series.Y
+
+                    match series.Mark with
+                    | Mark.Band upper -> yield! upper
+                    | _ -> ()
+            ]
+            |> List.filter (fun y -> y > 0.0 && Double.IsFinite y)
+
+        if not panel.Axis.IsLog || sizes.IsEmpty then
+            []
+        else
+            match log10 (List.max sizes / List.min sizes) with
+            | decades when decades < 1.0 -> []
+            | decades when decades < 4.0 -> [ "dtick", word "D2" ]
+            | _ -> [ "dtick", number 1.0 ]
+
     /// Between two panels, as a part of the height.
     let private gap = 0.06
 
@@ -225,7 +247,9 @@ module Figure =
 
         let panel (index: int) (panel: Panel, (low: float, high: float)) : string * JsonValue =
             let _, name = axisNames index
-            name, axisJson panel.Axis [ "domain", JsonValue.Numbers [| low; high |] ]
+
+            name,
+            axisJson panel.Axis (("domain", JsonValue.Numbers [| low; high |]) :: logTicks panel)
 
         object' (
             [
@@ -240,6 +264,7 @@ module Figure =
                 object'
                     [
                         "orientation", word "h"
+                        "traceorder", word "normal"
                         "x", number 0.0
                         "y", number 1.01
                         "yanchor", word "bottom"

@@ -234,7 +234,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --shade: #f4f5f7; --rule: #bbb; --good: #00704f; --bad: #b03a00; }
   body { padding: 0; max-width: none; font-size: 10pt; } details { display: none; } h2, h3 { break-after: avoid; }
-  tr, .highlights div { break-inside: avoid; } .plot { height: 9cm; } .tall { height: 12cm; } .wide { overflow: visible; }
+  tr, .highlights div { break-inside: avoid; } .plot { height: 9cm; } .tall { height: 12cm; } .wide { overflow: visible; } pre { white-space: pre-wrap; }
 }"""
             .Replace("FONT", Figure.fontFamily)
 

@@ -115,23 +115,21 @@ module SurrogateReport =
         }
 
     let private accuracy (report: SurrogateReport) : Section =
-        let both (heading: string) (unit: string) : PageColumn list =
-            PageTable.group heading unit [ "surrogate"; "quadratic" ]
-
-        let row (slice: SliceCheck) : Cell list =
-            let s, q = slice.Surrogate, slice.Quadratic
-
+        let row (name: string) (what: string) (d: Deviations) : Cell list =
             [
-                Cell.Text slice.Slice
-                Cell.Count(int64 s.Points)
-                number s.Mse
-                number q.Mse
-                number s.Mae
-                number q.Mae
-                number s.Largest
-                number q.Largest
-                number (100.0 * s.Accurate)
-                number (100.0 * q.Accurate)
+                Cell.Text name
+                Cell.Text what
+                Cell.Count(int64 d.Points)
+                number d.Mse
+                number d.Mae
+                number d.Largest
+                number (100.0 * d.Accurate)
+            ]
+
+        let rows (slice: SliceCheck) : Cell list list =
+            [
+                row slice.Slice "surrogate" slice.Surrogate
+                row "" "quadratic" slice.Quadratic
             ]
 
         let profileRow (check: ProfileCheck) : Cell list =
@@ -149,12 +147,16 @@ module SurrogateReport =
                     Block.Table
                         {
                             Columns =
-                                [ PageTable.column "points"; PageTable.column "number" ]
-                                @ both "mean squared error" "log units²"
-                                @ both "mean error" "log units"
-                                @ both "largest error" "log units"
-                                @ both "accurate" "%"
-                            Rows = report.Accuracy.Slices |> List.map row
+                                [
+                                    PageTable.column "points"
+                                    PageTable.column "function"
+                                    PageTable.column "number"
+                                    PageTable.columnIn "log units²" "mean squared error"
+                                    PageTable.columnIn "log units" "mean error"
+                                    PageTable.columnIn "log units" "largest error"
+                                    PageTable.columnIn "%" "accurate"
+                                ]
+                            Rows = report.Accuracy.Slices |> List.collect rows
                         }
                     Block.Paragraph(
                         "Errors are differences of the log density from the exact one, at points that the training never saw. "
@@ -166,7 +168,10 @@ module SurrogateReport =
                             {
                                 Columns =
                                     [ PageTable.column "profile in"; PageTable.column "values" ]
-                                    @ both "mean error of t" ""
+                                    @ PageTable.group
+                                        "mean error of t"
+                                        ""
+                                        [ "surrogate"; "quadratic" ]
                                 Rows = report.Accuracy.Profiles |> List.map profileRow
                             }
                 ]
@@ -235,6 +240,31 @@ module SurrogateReport =
                 ]
         }
 
+    /// How programs evaluate what lies beside the page.
+    let private usage: Section =
+        {
+            Title = "Evaluate it"
+            Blocks =
+                [
+                    Block.Paragraph
+                        "The surrogate lies beside this page as model.onnx, for any software that runs ONNX: rows of parameters in the model's order go in, natural log densities come out."
+                    Block.Code(
+                        String.concat
+                            "\n"
+                            [
+                                "# Python"
+                                "import numpy, onnxruntime"
+                                "session = onnxruntime.InferenceSession(\"model.onnx\")"
+                                "values = session.run([\"logDensity\"], {\"theta\": numpy.load(\"points.npy\")})[0]"
+                                ""
+                                "// C#: hashes and test vectors are checked first"
+                                "var surrogate = SurrogateModel.Load(\".\");"
+                                "surrogate.EvaluateWithGradient(points, values, gradients);"
+                            ]
+                    )
+                ]
+        }
+
     let private facts (report: SurrogateReport) : Section =
         let counts (what: string) (entries: (string * int64) list) : (string * Cell) list =
             entries |> List.map (fun (name, count) -> $"{what}: {name}", Cell.Count count)
@@ -274,6 +304,7 @@ module SurrogateReport =
                         training report.History
 
                     checks report
+                    usage
                     facts report
                 ]
         }
