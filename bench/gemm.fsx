@@ -6,15 +6,15 @@
 //
 // OpenBLAS: apt-get install -y libopenblas0-pthread; it is left out where it is absent.
 #nowarn "9"
-#r "../src/FunLik.Core/bin/Release/net10.0/FunLik.Core.dll"
+#load "contest.fsx"
 
 open System
-open System.Diagnostics
-open System.IO
 open System.Runtime.InteropServices
-open System.Threading
 open FunLik
 open Microsoft.FSharp.NativeInterop
+open Contest
+
+let script = __SOURCE_FILE__
 
 let sizes = [ 512; 1024; 2048 ]
 let coreTypes = [ "SKYLAKEX"; "COOPERLAKE"; "ZEN" ]
@@ -57,37 +57,6 @@ extern void cblas_dgemm(
     int ldc
 )
 
-let alloc<'T when 'T: unmanaged> (count: int) : nativeptr<'T> =
-    let bytes = unativeint count * unativeint sizeof<'T>
-    let pointer = NativeMemory.AlignedAlloc(bytes, 4096un)
-    NativeMemory.Clear(pointer, bytes)
-    NativePtr.ofVoidPtr pointer
-
-/// GFLOP/s of `f`, which does `flop` operations: the best of ten spells of some 0.1 s.
-let rate (flop: float) (f: unit -> unit) : float =
-    let spell () =
-        let clock = Stopwatch.StartNew()
-        let mutable runs = 0
-
-        while clock.Elapsed.TotalSeconds < 0.1 do
-            f ()
-            runs <- runs + 1
-
-        flop * float runs / clock.Elapsed.TotalSeconds / 1e9
-
-    f ()
-    Seq.init 10 (fun _ -> spell ()) |> Seq.max
-
-/// Waits up to a minute for half a second in which nothing else runs on this machine (Linux).
-let awaitQuiet () =
-    let mutable quiet, patience = 0, 600
-
-    while quiet < 5 && patience > 0 && File.Exists "/proc/loadavg" do
-        let running = (File.ReadAllText "/proc/loadavg").Split(' ', '/')[3]
-        quiet <- if int running <= 1 then quiet + 1 else 0
-        patience <- patience - 1
-        Thread.Sleep 100
-
 let report (kind: string) (size: int) (value: float) = printfn "%s %d %.2f" kind size value
 
 let product<'T when 'T: unmanaged>
@@ -98,27 +67,6 @@ let product<'T when 'T: unmanaged>
     let result = rate (2.0 * float n ** 3.0) (fun () -> multiply n a b c)
     [ a; b; c ] |> List.iter (NativePtr.toVoidPtr >> NativeMemory.AlignedFree)
     result
-
-/// One register tile again and again, A and B in the first-level cache, on every thread: the sum.
-let ceiling<'T when 'T: unmanaged> (threads: int) : float =
-    let width = Gemm.panelColumns<'T>()
-    let depth = 160
-
-    let one () =
-        let a = alloc<'T>(Gemm.packedLength<'T> Gemm.PanelRows depth)
-        let b = alloc<'T>(Gemm.packedColumnsLength<'T> depth width)
-        let c = alloc<'T>(Gemm.PanelRows * width)
-        let flop = 1000.0 * 2.0 * float (Gemm.PanelRows * width * depth)
-
-        rate flop (fun () ->
-            for _ in 1..1000 do
-                Gemm.multiplyPanels (a, Gemm.PanelRows, depth, b, width, c, width, true))
-
-    let rates = Array.zeroCreate threads
-    let workers = Array.init threads (fun i -> Thread(fun () -> rates[i] <- one ()))
-    workers |> Array.iter _.Start()
-    workers |> Array.iter _.Join()
-    Array.sum rates
 
 let ours<'T when 'T: unmanaged> (kind: string) (threads: int) =
     report kind 0 (ceiling<'T> threads)
@@ -192,61 +140,21 @@ let onnx (threads: int) =
         time "float32" OnnxElement.Float (fun size -> OnnxData.Float(Array.create size 0.5f)) n
         time "float" OnnxElement.Double (fun size -> OnnxData.Double(Array.create size 0.5)) n
 
-/// Runs this script as a child and returns its (kind, size) with GFLOP/s.
-let child (mode: string) (threads: int) (environment: (string * string) list) =
-    let start =
-        ProcessStartInfo("dotnet", [ "fsi"; __SOURCE_FILE__; mode; string threads ])
-
-    start.WorkingDirectory <- __SOURCE_DIRECTORY__
-    start.RedirectStandardOutput <- true
-    start.RedirectStandardError <- true
-    start.Environment["DOTNET_TC_QuickJit"] <- "0"
-    environment |> List.iter (fun (name, value) -> start.Environment[name] <- value)
-    use running = Process.Start start
-    let error = running.StandardError.ReadToEndAsync()
-
-    let lines =
-        running.StandardOutput.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries)
-
-    running.WaitForExit()
-
-    if running.ExitCode <> 0 then
-        eprintfn "%s: %s" mode (error.Result.Split('\n')[0])
-
-    [
-        for line in lines do
-            match line.Split ' ' with
-            | [| kind; size; value |] -> (kind, int size), float value
-            | _ -> ()
-    ]
-
-let median (values: float list) = (List.sort values)[values.Length / 2]
-
 let compare (rounds: int) (threads: int) =
     let blasOf core =
         core,
         (fun () ->
             child
-                "blas"
-                threads
+                script
+                [ "blas"; string threads ]
                 [ "OPENBLAS_NUM_THREADS", string threads; "OPENBLAS_CORETYPE", core ])
 
     let contestants =
-        ("FunLik", (fun () -> child "ours" threads []))
-        :: (runtime, (fun () -> child "onnx" threads []))
+        ("FunLik", (fun () -> child script [ "ours"; string threads ] []))
+        :: (runtime, (fun () -> child script [ "onnx"; string threads ] []))
         :: List.map blasOf coreTypes
 
-    let results =
-        [
-            for _ in 1..rounds do
-                for name, run in contestants do
-                    awaitQuiet ()
-
-                    for key, value in run () -> (name, key), value
-        ]
-        |> List.groupBy fst
-        |> List.map (fun (key, values) -> key, median (List.map snd values))
-        |> Map.ofList
+    let results = contest rounds contestants
 
     let show name kind size =
         match Map.tryFind (name, (kind, size)) results with

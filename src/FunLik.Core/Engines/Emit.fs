@@ -199,34 +199,12 @@ module internal Emit =
                         Lanes.axpy (lanes, values[k], p, q)
 
     /// A shared matrix, as it is or transposed, times a shared vector.
-    let private sharedProduct
-        (matrix: Operand)
-        (transposed: bool)
-        (x: Operand)
-        (out: Operand)
-        : Step<'T> =
+    let sharedProduct (matrix: Operand) (transposed: bool) (x: Operand) (out: Operand) : Step<'T> =
         fun f ->
             if transposed then
                 Gemv.transposed (f.At matrix, out.Size, x.Size, out.Size, f.At x, f.At out, false)
             else
                 Gemv.rowMajor (f.At matrix, x.Size, out.Size, x.Size, f.At x, f.At out, false)
-
-    let private rowProduct (packed: Operand) (x: Operand) (out: Operand) : Step<'T> =
-        fun f ->
-            if f.Lanes = 1 then
-                Gemv.packed (f.At packed, out.Size, x.Size, f.At x, 1, f.At out, 1, false)
-            else
-                Gemm.multiplyPacked (
-                    f.At packed,
-                    out.Size,
-                    x.Size,
-                    f.At x,
-                    f.Lanes,
-                    f.Lanes,
-                    f.At out,
-                    f.Lanes,
-                    false
-                )
 
     let private outer<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
         (overRows: bool)
@@ -259,18 +237,8 @@ module internal Emit =
         fun f -> Transpose.copy (f.At a, rows, columns, columns, f.At out, rows)
 
     /// A matrix of a packing task.
-    let pack
-        (rows: int)
-        (depth: int)
-        (transposed: bool)
-        (source: Operand)
-        (target: Operand)
-        : Step<'T> =
-        fun f ->
-            if transposed then
-                Gemm.pack (f.At source, rows, depth, 1, rows, f.At target)
-            else
-                Gemm.pack (f.At source, rows, depth, depth, 1, f.At target)
+    let pack (rows: int) (depth: int) (source: Operand) (target: Operand) : Step<'T> =
+        fun f -> Gemm.pack (f.At source, rows, depth, depth, 1, f.At target)
 
     /// The step of one operation.
     let operation<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
@@ -349,18 +317,6 @@ module internal Emit =
         | Op.OuterRows -> outer true a b out
         | Op.SparseVec m -> sparse m a out
         | Op.SumRows -> timesRows a out
-
-    /// A product of a matrix and a vector: of rows from the packed form, of shared ones as it lies.
-    let product<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
-        (packed: Operand option)
-        (matrix: Operand)
-        (transposed: bool)
-        (x: Operand)
-        (out: Operand)
-        : Step<'T> =
-        match packed with
-        | Some p when out.Space = Space.Row -> rowProduct p x out
-        | _ -> sharedProduct matrix transposed x out
 
     /// A sum over an operation that is not kept.
     let sumOver<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>

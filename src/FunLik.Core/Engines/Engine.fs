@@ -16,3 +16,13 @@ module Engine =
     let compileSingle (binding: string -> Binding) (program: Program) : Kernel<float32> =
         Tiering.compiling ()
         Simd.compile<float32> binding program
+
+    /// Compiles a program in single precision whose runs carry outputs over to the shared inputs of their names: steps of training.
+    /// `Session.Read` gives their values.
+    let compileCarrying
+        (carried: Set<string>)
+        (binding: string -> Binding)
+        (program: Program)
+        : Kernel<float32> =
+        Tiering.compiling ()
+        Simd.compileCarrying<float32> carried binding program

@@ -43,8 +43,8 @@ module internal Ops =
     let isRange (indices: int[]) : bool =
         indices |> Array.indexed |> Array.forall (fun (i, k) -> k = indices[0] + i)
 
-/// Facts about the nodes of a program that do not depend on where they live.
-type internal Facts(program: Program, rowInput: string -> bool) =
+/// Facts about the nodes of a program that do not depend on where they live. Some shared inputs change in each run.
+type internal Facts(program: Program, rowInput: string -> bool, changes: string -> bool) =
     let nodes = program.Nodes
     let count = nodes.Length
     let size = nodes |> Array.map (fun n -> Shape.size n.Shape)
@@ -85,6 +85,39 @@ type internal Facts(program: Program, rowInput: string -> bool) =
                 space[i] <- if anyRun then Space.Run else Space.Prologue
 
     let outputs = program.Outputs |> Array.map snd |> Array.distinct |> HashSet
+
+    /// What changes in each run, and is only read element by element behind sums over rows, is computed there: nothing is kept.
+    let sink (changing: bool[]) : unit =
+        for i in count - 1 .. -1 .. 0 do
+            let isElementwise =
+                match nodes[i].Instruction with
+                | Instruction.Apply(op, _) -> Ops.fuses op
+                | _ -> false
+
+            if
+                isElementwise
+                && changing[i]
+                && not isRow[i]
+                && level[i] = 0
+                && not (outputs.Contains i)
+                && consumers[i].Count > 0
+                && consumers[i]
+                   |> Seq.forall (fun c ->
+                       not isRow[c] && level[c] > 0 && size[c] = size[i] && size[i] > 1)
+            then
+                space[i] <- Space.Run
+                level[i] <- consumers[i] |> Seq.map (fun c -> level[c]) |> Seq.min
+
+    do
+        let changing = Array.create count false
+
+        for i in 0 .. count - 1 do
+            changing[i] <-
+                match nodes[i].Instruction with
+                | Instruction.Input(name, _) -> changes name
+                | _ -> arguments[i] |> Array.exists (fun a -> changing[a])
+
+        sink changing
 
     member _.Size = size
     member _.IsRow = isRow

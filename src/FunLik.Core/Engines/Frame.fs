@@ -28,14 +28,17 @@ type internal Reducer<'T when 'T: unmanaged>() =
         frame: Frame<'T> * reduction: int * captured: Operand[] * results: struct (int * Operand)[] ->
             unit
 
-/// What one thread works on: the spaces of a layout and one tile of rows.
-and internal Frame<'T when 'T: unmanaged>(lanes: int, rowFeatures: int) =
-    let rows = Buffer<'T>(rowFeatures * lanes + 64)
+/// What one thread works on: the spaces of a layout and some tiles of rows, of which one is at hand.
+and internal Frame<'T when 'T: unmanaged>(lanes: int, rowFeatures: int, tiles: int) =
+    let apart = rowFeatures * lanes
+    let rows = Buffer<'T>(apart * tiles + 64)
 
     /// Rows computed at once.
     member _.Lanes: int = lanes
-    /// The tile.
-    member _.Row: nativeptr<'T> = rows.Start
+    /// The elements from one tile to the next.
+    member _.Apart: int = apart
+    /// The tile at hand.
+    member val Row: nativeptr<'T> = rows.Start with get, set
     member val Prologue: nativeptr<'T> = NativePtr.nullPtr with get, set
     member val Run: nativeptr<'T> = NativePtr.nullPtr with get, set
     /// Where the sums of the current block of tiles are.
@@ -51,6 +54,17 @@ and internal Frame<'T when 'T: unmanaged>(lanes: int, rowFeatures: int) =
     member val Reducer: Reducer<'T> = Unchecked.defaultof<Reducer<'T>> with get, set
     /// How sums over tables inside of this tile may run.
     member val Options: RunOptions = RunOptions.Single with get, set
+
+    /// Where the packed rows of the current chunk are, how many there is room for, and the first of them.
+    member val Packs: nativeptr<'T> = NativePtr.nullPtr with get, set
+    member val PackDepth: int = 0 with get, set
+    member val PackFirst: int = 0 with get, set
+
+    /// Takes a tile at hand: its place among the tiles of this frame, and its number in the batch.
+    member f.Select(place: int, tile: int) : unit =
+        f.Row <- NativePtr.add rows.Start (place * apart)
+        f.First <- tile * lanes
+        f.Valid <- min lanes (f.Rows - f.First)
 
     /// The address of an operand.
     member inline f.At(o: Operand) : nativeptr<'T> =

@@ -60,6 +60,32 @@ module internal Fuse =
         let loop = dynamic.CreateDelegate(typeof<Loop>) :?> Loop
         struct (loop, buffers)
 
+    /// A loop over shared vectors, without sums, for the elements from one up to another: whole registers, so that ranges that share
+    /// none can run at once.
+    let range<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (recipe: LoopPlan)
+        : Frame<'T> -> int -> int -> unit =
+        let made =
+            lazy
+                (let parameters = [| typeof<nativeint>; typeof<nativeint>; typeof<nativeint> |]
+
+                 let dynamic =
+                     DynamicMethod("loop", typeof<Void>, parameters, typeof<Loop>.Module, true)
+
+                 LoopWriter<'T>(recipe, 1, dynamic.GetILGenerator()).Range()
+                 dynamic.CreateDelegate(typeof<Loop>) :?> Loop)
+
+        fun f from past ->
+            let borders = NativePtr.stackalloc<nativeint> 2
+            NativePtr.set borders 0 (nativeint from * nativeint sizeof<'T>)
+            NativePtr.set borders 1 (nativeint past * nativeint sizeof<'T>)
+
+            made.Value.Invoke(
+                NativePtr.toNativeInt borders,
+                NativePtr.toNativeInt f.Prologue,
+                NativePtr.toNativeInt f.Run
+            )
+
     /// The step of a loop; made for each width of tiles when it is first used.
     let step<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
         (gather: int[] -> Operand -> Operand -> Step<'T>)

@@ -5,7 +5,6 @@ open System.Buffers
 open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics
 open System.Runtime.Intrinsics.X86
-open System.Threading
 open Microsoft.FSharp.NativeInterop
 
 #nowarn "9"
@@ -98,6 +97,20 @@ module Gemm =
                 panel index (item * PackDepth) (min depth ((item + 1) * PackDepth))
         else
             panel item 0 depth
+
+    /// Packs a block of the depth of a matrix: `depth` columns, from `first` on, of panels that are `whole` columns deep. `width` rows
+    /// are a panel.
+    let internal packPart<'T when 'T: unmanaged>
+        (source: nativeptr<'T>, rows, depth, rowStride, width, target: nativeptr<'T>, whole, first)
+        : unit =
+        for index in 0 .. GemmTile.over rows width - 1 do
+            let source = element source rowStride 1 (index * width) 0
+
+            let target: Strided<'T> =
+                Strided.from ((Strided.from target whole).At(index * width, 0)) width
+
+            let height = min width (rows - index * width)
+            packPanel (source, height, depth, rowStride, 1, target.From(first, 0))
 
     let private packAll (source, rows, depth, rowStride, columnStride, width, target) : unit =
         for item in 0 .. packItems rows depth rowStride width - 1 do
@@ -212,40 +225,6 @@ module Gemm =
         packColumns (x, lanes, columns, 1, ldx, packedX)
         multiplyPanels (scratch, rows, lanes, packedX, columns, c, ldc, accumulate)
 
-    // Runs the items of all phases on up to `threads` threads, a phase when all before it are done.
-    // Items are claimed in order, so whoever waits, waits for items that are running.
-    let private inOrder threads (phases: struct (int * (int -> unit))[]) : unit =
-        let starts = phases |> Array.scan (fun sum (struct (count, _)) -> sum + count) 0
-        let total = Array.last starts
-        let claimed, finished = ref 0, ref 0
-
-        let work () =
-            let mutable phase = 0
-            let mutable item = Interlocked.Increment(&claimed.contents) - 1
-
-            while item < total do
-                while item >= starts[phase + 1] do
-                    phase <- phase + 1
-
-                let mutable spin = SpinWait()
-
-                while Volatile.Read(&finished.contents) < starts[phase] do
-                    spin.SpinOnce -1
-
-                let struct (_, body) = phases[phase]
-                body (item - starts[phase])
-                Interlocked.Increment(&finished.contents) |> ignore
-                item <- Interlocked.Increment(&claimed.contents) - 1
-
-        for _ in 2 .. min threads total do
-            ThreadPool.UnsafeQueueUserWorkItem((fun _ -> work ()), null) |> ignore
-
-        work ()
-        let mutable spin = SpinWait()
-
-        while Volatile.Read(&finished.contents) < total do
-            spin.SpinOnce -1
-
     // The even size of the chunks, whole steps, that cut `size` into chunks of up to `limit`.
     let private chunk size limit step =
         let count = GemmTile.over size limit |> max 1
@@ -294,7 +273,7 @@ module Gemm =
             let packsA = packItems mc kc aRowStride PanelRows
             let packsB = if m0 = 0 then packItems nc kc bColumnStride width else 0
 
-            let pack item =
+            let pack () item =
                 if item < packsA then
                     packItem (a, mc, kc, aRowStride, aColumnStride, PanelRows, packedA) item
                 else
@@ -308,7 +287,7 @@ module Gemm =
             let panels, strips =
                 Strided.from packedA (PanelRows * kc), Strided.from packedB (width * kc)
 
-            let multiplyItem item =
+            let multiplyItem () item =
                 let i, j = item % down * side, item / down * side
 
                 let rows, columns =
@@ -338,5 +317,5 @@ module Gemm =
                             yield! block k0 n0 m0
             |]
 
-        inOrder threads phases
+        Crew<unit>(phases, ignore, ignore).Run threads
         ArrayPool<'T>.Shared.Return scratch

@@ -94,6 +94,7 @@ module internal GemmTile =
         rows
         wide
         (a: nativeptr<'T>)
+        step
         depth
         (b: Strided<'T>)
         (c0: Strided<'T>)
@@ -167,7 +168,7 @@ module internal GemmTile =
             let ad = broadcast (rows > 13) pa 13
             cd0 <- fmaIf (rows > 13) ad b0 cd0
             cd1 <- fmaIf (rows > 13 && wide) ad b1 cd1
-            pa <- shift pa PanelRows
+            pa <- shift pa step
             pb <- shift pb b.Stride
 
         finish c (rows > 0) wide 0 c00 c01
@@ -186,17 +187,32 @@ module internal GemmTile =
         finish c (rows > 13) wide 13 cd0 cd1
 
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let private wideTile<'T when 'T: unmanaged> (a: nativeptr<'T>) depth (b: Strided<'T>) c0 c =
-        tile PanelRows true a depth b c0 c
+    let private wideTile<'T when 'T: unmanaged>
+        (a: nativeptr<'T>)
+        step
+        depth
+        (b: Strided<'T>)
+        c0
+        c
+        =
+        tile PanelRows true a step depth b c0 c
 
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let private narrowTile<'T when 'T: unmanaged> (a: nativeptr<'T>) depth (b: Strided<'T>) c0 c =
-        tile PanelRows false a depth b c0 c
+    let private narrowTile<'T when 'T: unmanaged>
+        (a: nativeptr<'T>)
+        step
+        depth
+        (b: Strided<'T>)
+        c0
+        c
+        =
+        tile PanelRows false a step depth b c0 c
 
     let inline private lowTiles
         wide
         rows
         (a: nativeptr<'T>)
+        step
         depth
         b
         (c0: Strided<'T>)
@@ -205,40 +221,50 @@ module internal GemmTile =
         let mutable row = 0
 
         if rows &&& 8 <> 0 then
-            tile 8 wide a depth b c0 c
+            tile 8 wide a step depth b c0 c
             row <- 8
 
         if rows &&& 4 <> 0 then
-            tile 4 wide (shift a row) depth b (c0.From(row, 0)) (c.From(row, 0))
+            tile 4 wide (shift a row) step depth b (c0.From(row, 0)) (c.From(row, 0))
             row <- row + 4
 
         if rows &&& 2 <> 0 then
-            tile 2 wide (shift a row) depth b (c0.From(row, 0)) (c.From(row, 0))
+            tile 2 wide (shift a row) step depth b (c0.From(row, 0)) (c.From(row, 0))
             row <- row + 2
 
         if rows &&& 1 <> 0 then
-            tile 1 wide (shift a row) depth b (c0.From(row, 0)) (c.From(row, 0))
+            tile 1 wide (shift a row) step depth b (c0.From(row, 0)) (c.From(row, 0))
 
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let private wideLow<'T when 'T: unmanaged> rows (a: nativeptr<'T>) depth (b: Strided<'T>) c0 c =
-        lowTiles true rows a depth b c0 c
-
-    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
-    let private narrowLow<'T when 'T: unmanaged>
+    let private wideLow<'T when 'T: unmanaged>
         rows
         (a: nativeptr<'T>)
+        step
         depth
         (b: Strided<'T>)
         c0
         c
         =
-        lowTiles false rows a depth b c0 c
+        lowTiles true rows a step depth b c0 c
+
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    let private narrowLow<'T when 'T: unmanaged>
+        rows
+        (a: nativeptr<'T>)
+        step
+        depth
+        (b: Strided<'T>)
+        c0
+        c
+        =
+        lowTiles false rows a step depth b c0 c
 
     // Where a Vector512 is two of Vector256, four rows of one vector are what the registers hold.
     let private emulated<'T when 'T: unmanaged>
         wide
         rows
         (a: nativeptr<'T>)
+        step
         depth
         (b: Strided<'T>)
         (c0: Strided<'T>)
@@ -250,7 +276,7 @@ module internal GemmTile =
             for quad in 0 .. (rows - 1) / 4 do
                 let row = 4 * quad
                 let c0, c = c0.From(row, column), c.From(row, column)
-                narrowLow (min 4 (rows - row)) (shift a row) depth (b.From(0, column)) c0 c
+                narrowLow (min 4 (rows - row)) (shift a row) step depth (b.From(0, column)) c0 c
 
     // All rows of one column strip, one or two vectors wide. The panels of A are the rows of `a`.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
@@ -272,16 +298,16 @@ module internal GemmTile =
             let c0 = if accumulate then c else zeros
 
             if not Vector512.IsHardwareAccelerated then
-                emulated wide (min left PanelRows) pa depth b c0 c
+                emulated wide (min left PanelRows) pa PanelRows depth b c0 c
             elif left < PanelRows then
                 if wide then
-                    wideLow left pa depth b c0 c
+                    wideLow left pa PanelRows depth b c0 c
                 else
-                    narrowLow left pa depth b c0 c
+                    narrowLow left pa PanelRows depth b c0 c
             elif wide then
-                wideTile pa depth b c0 c
+                wideTile pa PanelRows depth b c0 c
             else
-                narrowTile pa depth b c0 c
+                narrowTile pa PanelRows depth b c0 c
 
     let inline private copyBlock (source: Strided<'T>) (target: Strided<'T>) rows columns =
         for row in 0 .. rows - 1 do
@@ -345,3 +371,40 @@ module internal GemmTile =
                         let skip = left - left % w
                         let b, c = b.From(0, skip), c.From(0, skip)
                         sliver a rows kc b (left % w) c accumulate
+
+    /// C = A·B for several B and C at once, so that a panel of A serves them while it is near. B and C are row-major, `width` columns,
+    /// one vector or two, and `apart` elements from one to the next. The panels of A are the rows of `a`; inside one, its columns lie
+    /// `step` apart.
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    let multiplyStrips<'T when 'T: unmanaged>
+        (a: Strided<'T>, step, rows, depth, b: nativeptr<'T>, c: nativeptr<'T>, width, apart, strips) : unit =
+        let zeros = Strided.from (NativePtr.stackalloc<'T> stripColumns<'T>) 0
+        let wide = width = stripColumns<'T>
+
+        for block in 0 .. (max depth 1 - 1) / PackedDepth do
+            let k = block * PackedDepth
+            let kc = min PackedDepth (depth - k)
+
+            for panel in 0 .. (rows - 1) / PanelRows do
+                let left = rows - panel * PanelRows
+                let pa = shift (a.At(panel, 0)) (k * step)
+
+                for strip in 0 .. strips - 1 do
+                    let b = (Strided.from (shift b (strip * apart)) width).From(k, 0)
+
+                    let c =
+                        (Strided.from (shift c (strip * apart)) width).From(panel * PanelRows, 0)
+
+                    let c0 = if k > 0 then c else zeros
+
+                    if not Vector512.IsHardwareAccelerated then
+                        emulated wide (min left PanelRows) pa step kc b c0 c
+                    elif left < PanelRows then
+                        if wide then
+                            wideLow left pa step kc b c0 c
+                        else
+                            narrowLow left pa step kc b c0 c
+                    elif wide then
+                        wideTile pa step kc b c0 c
+                    else
+                        narrowTile pa step kc b c0 c

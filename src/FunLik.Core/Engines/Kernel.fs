@@ -51,7 +51,7 @@ type KernelOutput =
     }
 
 /// A compiled program whose shared inputs and tables are given: what runs. Safe to use from several threads at once, but for
-/// `Update`.
+/// `Update` and for sessions whose runs carry values over.
 [<AbstractClass>]
 type Session<'T when 'T: unmanaged>() =
 
@@ -70,6 +70,9 @@ type Session<'T when 'T: unmanaged>() =
     /// Gives other values to some of the shared inputs; what depends on shared inputs is computed again. Not while the session
     /// runs.
     abstract Update: shared: Map<string, 'T[]> -> unit
+
+    /// The value of a shared input: what was given last, or what a run has carried over.
+    abstract Read: name: string -> 'T[]
 
     /// The same on arrays, whose lengths are checked.
     member this.Run(rows: int, inputs: 'T[][], outputs: 'T[][], options: RunOptions) : unit =

@@ -2,39 +2,6 @@ namespace FunLik
 
 open System.Collections.Generic
 
-/// A piece of a space. Offsets and sizes count features; a stride of 0 repeats one feature.
-[<Struct>]
-type internal Operand = { Space: Space; Offset: int; Size: int; Stride: int }
-
-/// How one node is computed.
-[<RequireQualifiedAccess>]
-type internal Work =
-    /// Its instruction, with room for as many features of intermediate values.
-    | Compute of node: int * scratch: Operand
-    /// A sum whose argument is an operation on two operands, which is not kept.
-    | SumOf of node: int * inner: int * scratch: Operand
-    /// Element-by-element operations and sums over them, in one loop. Some of the nodes are kept in memory.
-    | Fused of size: int * nodes: int[] * kept: bool[]
-    /// All outputs of a reduction over a table.
-    | Reduce of reduction: int * members: int[]
-    /// A matrix is packed for products.
-    | Pack of matrix: int * transposed: bool * target: Operand
-    /// A node goes to columns of an output.
-    | Store of node: int * output: int * column: int
-    /// A row's value is added up over the rows, for node `sum`.
-    | Accumulate of sum: int
-
-/// One pass over the rows, between two sums over rows.
-type internal Pass =
-    {
-        Tasks: Work[]
-        Operands: Operand[]
-        /// The sums that it makes.
-        Sums: int[]
-        /// Features of a tile.
-        RowFeatures: int
-    }
-
 /// What a kernel does, and where everything lives.
 type internal Layout =
     {
@@ -42,14 +9,20 @@ type internal Layout =
         Facts: Facts
         /// Where shared nodes live.
         Operands: Operand[]
-        /// Packed matrices by (node, transposed).
-        Packed: Map<int * bool, Operand>
+        /// Packed matrices by node.
+        Packed: Map<int, Operand>
         Prologue: Work[]
         /// What is shared and depends on the number of rows only.
         Start: Work[]
         Passes: Pass[]
-        /// After each pass: what is shared and depends on its sums.
+        /// The matrices among the sums of each pass.
+        OuterSums: OuterSums[][]
+        /// After each pass: what else is shared and depends on its sums.
         After: Work[][]
+        /// The outputs that become the values of shared inputs of their names after each run.
+        Carries: Set<string>
+        /// Those of them that are copied, as they are not written there: (input, output).
+        Carried: struct (int * int)[]
         PrologueLength: int
         RunLength: int
         /// Whether its tiles may be wide: it multiplies no matrices, and all that a tile holds stays in the nearest cache.
@@ -90,9 +63,14 @@ module internal Layout =
         |> Array.forall (fun pass ->
             features pass <= widestFeatures && not (Array.exists multiplies pass.Tasks))
 
-    /// Lays out a program whose row inputs are known.
-    let create (fuse: bool) (program: Program) (rowInput: string -> bool) : Layout =
-        let facts = Facts(program, rowInput)
+    /// Lays out a program whose row inputs are known, and the outputs that carry values to shared inputs of their names.
+    let create
+        (fuse: bool)
+        (program: Program)
+        (rowInput: string -> bool)
+        (carries: Set<string>)
+        : Layout =
+        let facts = Facts(program, rowInput, carries.Contains)
         let nodes = program.Nodes
         let count = nodes.Length
         let operands = Array.create count none
@@ -142,28 +120,18 @@ module internal Layout =
             (facts.Alias i).IsSome || facts.IsAbsorbed i || facts.IsVirtual i
 
         // ---- shared nodes
-        let packed = Dictionary<struct (int * bool), Operand>()
+        let packed = Dictionary<int, Operand>()
 
-        let packTask (matrix: int) : Work list =
-            let source, transposed =
-                if facts.IsVirtual matrix then
-                    facts.Arguments[matrix][0], true
-                else
-                    matrix, false
+        let packTasks (i: int) : Work list =
+            let isProduct (c: int) : bool =
+                facts.Op c = Some Op.MatVec && facts.IsRow[c] && facts.Arguments[c][0] = i
 
-            if packed.ContainsKey(struct (source, transposed)) then
-                []
-            else
-                let rows, columns =
-                    match nodes[matrix].Shape with
-                    | Matrix(r, c) -> r, c
-                    | _ -> 0, 0
-
-                let target =
-                    takeShared facts.Space[source] (Gemm.packedLength<float32> rows columns)
-
-                packed[struct (source, transposed)] <- target
-                [ Work.Pack(source, transposed, target) ]
+            match nodes[i].Shape with
+            | Matrix(rows, columns) when facts.Consumers[i] |> Seq.exists isProduct ->
+                let target = takeShared facts.Space[i] (Gemm.packedLength<float32> rows columns)
+                packed[i] <- target
+                [ Work.Pack(i, target) ]
+            | _ -> []
 
         let membersOf (r: int) (wanted: int -> bool) : int[] =
             [|
@@ -179,40 +147,105 @@ module internal Layout =
                 facts.Arguments[i] |> Array.exists (fun a -> facts.IsRow[a])
             | _ -> false
 
-        let sharedTasks (wanted: int -> bool) : Work[] =
-            let tasks = List<Work>()
+        let carried =
+            [|
+                for i in 0 .. count - 1 do
+                    match nodes[i].Instruction with
+                    | Instruction.Input(name, _) when carries.Contains name ->
+                        struct (i, program.Outputs |> Array.find (fst >> (=) name) |> snd)
+                    | _ -> ()
+            |]
+
+        let written = HashSet<int>()
+
+        /// An output may be written over its input by a loop that alone, after all passes, reads it.
+        let target (wanted: int -> bool) (loop: int[]) (output: int) : int voption =
+            let isFree (input: int) : bool =
+                not (facts.IsOutput input)
+                && facts.Size[input] = facts.Size[output]
+                && seq { 0 .. count - 1 }
+                   |> Seq.forall (fun c ->
+                       facts.IsRow[c]
+                       || not (wanted c)
+                       || facts.Arguments[c]
+                          |> Array.forall (fun a ->
+                              facts.Home a <> input || (a = input && Array.contains c loop)))
+
+            carried
+            |> Array.tryPick (fun (struct (input, o)) ->
+                if o = output && isFree input then Some input else None)
+            |> function
+                | Some input -> ValueSome input
+                | None -> ValueNone
+
+        let sharedTasks (isLast: bool) (wanted: int -> bool) : Work[] =
+            let items = List<Item>()
+            let known = HashSet<int>()
+            let isHere (i: int) : bool = not facts.IsRow[i] && wanted i
 
             for i in 0 .. count - 1 do
-                if not facts.IsRow[i] && wanted i then
+                if
+                    isHere i && not (skipped i) && operands[i].Size = 0 && not (known.Contains i)
+                then
+                    let item =
+                        match facts.Reduction i with
+                        | ValueSome r -> Item.Reduce(r, membersOf r (fun _ -> true))
+                        | ValueNone -> Item.Single i
+
+                    Item.nodes item |> Array.iter (known.Add >> ignore)
+                    items.Add item
+
+            let merged =
+                if fuse then
+                    SharedLoops.merge facts items
+                else
+                    items.ToArray()
+
+            let places = Dictionary<int, Operand>()
+
+            for item in merged do
+                match item with
+                | Item.Fused(size, members) ->
+                    (members, SharedLoops.kept facts members)
+                    ||> Array.iter2 (fun i isKept ->
+                        if not isKept then
+                            places[i] <- { none with Space = Space.Run; Size = size; Stride = 1 }
+                        elif isLast then
+                            match target wanted members i with
+                            | ValueSome input ->
+                                places[i] <- operands[input]
+                                written.Add input |> ignore
+                            | ValueNone -> ())
+                | _ -> ()
+
+            for i in 0 .. count - 1 do
+                if isHere i then
                     if skipped i then
                         place i
                     elif operands[i].Size = 0 then
-                        match nodes[i].Instruction with
-                        | Instruction.Reduced(r, _) ->
-                            let members = membersOf r (fun _ -> true)
+                        operands[i] <-
+                            match places.TryGetValue i with
+                            | true, o -> o
+                            | _ -> takeShared facts.Space[i] facts.Size[i]
 
-                            for k in members do
-                                operands[k] <- takeShared facts.Space[i] facts.Size[k]
+            [|
+                for item in merged do
+                    match item with
+                    | Item.Single i ->
+                        let size = scratchSize i
+                        task i (if size > 0 then takeShared facts.Space[i] size else none)
+                    | Item.Reduce(r, members) -> Work.Reduce(r, members)
+                    | Item.Fused(size, members) ->
+                        Work.Fused(size, members, SharedLoops.kept facts members)
 
-                            tasks.Add(Work.Reduce(r, members))
-                        | _ ->
-                            operands[i] <- takeShared facts.Space[i] facts.Size[i]
-                            let size = scratchSize i
+                    yield! Item.nodes item |> List.ofArray |> List.collect packTasks
+            |]
 
-                            tasks.Add(
-                                task i (if size > 0 then takeShared facts.Space[i] size else none)
-                            )
+        let prologue = sharedTasks false (fun i -> facts.Space[i] = Space.Prologue)
 
-                    let isProduct (c: int) : bool =
-                        facts.Op c = Some Op.MatVec && facts.IsRow[c] && facts.Arguments[c][0] = i
+        let start =
+            sharedTasks false (fun i -> facts.Space[i] = Space.Run && facts.Level[i] = 0)
 
-                    if nodes[i].Shape.IsMatrix && facts.Consumers[i] |> Seq.exists isProduct then
-                        tasks.AddRange(packTask i)
-
-            tasks.ToArray()
-
-        let prologue = sharedTasks (fun i -> facts.Space[i] = Space.Prologue)
-        let start = sharedTasks (fun i -> facts.Space[i] = Space.Run && facts.Level[i] = 0)
         let deepest = Array.fold max 0 facts.Level
 
         // ---- passes over rows
@@ -281,6 +314,7 @@ module internal Layout =
                     .Contains
 
             let items, position = Schedule.create facts fuse membersOf needed isRoot
+            let items = items |> Array.map (Schedule.again facts)
 
             // The last item that reads each home from memory.
             let last = Array.create count -1
@@ -296,12 +330,7 @@ module internal Layout =
             |> Array.iteri (fun p item ->
                 for i in Item.nodes item do
                     for a in facts.Arguments[i] do
-                        let inside =
-                            match item, facts.Same a with
-                            | Item.Fused _, ValueSome h -> position[h] = p && not (facts.IsSum h)
-                            | _ -> false
-
-                        if not inside then
+                        if not (Item.computes facts item a) then
                             readAt a p)
 
             let finished (nodes: int[]) : int =
@@ -373,11 +402,11 @@ module internal Layout =
                     Array.iter take members
                     tasks.Add(Work.Reduce(r, members))
                 | Item.Fused(size, members) ->
-                    let kept = members |> Array.map (fun i -> inMemory[i])
+                    let kept = members |> Array.map (fun i -> inMemory[i] && position[i] = p)
 
                     for i in members do
                         // Single rows find mapped elements written out.
-                        if inMemory[i] || facts.IsMapped i then
+                        if position[i] = p && (inMemory[i] || facts.IsMapped i) then
                             take i
 
                     tasks.Add(Work.Fused(size, members, kept))
@@ -404,11 +433,32 @@ module internal Layout =
                 RowFeatures = arena.Top
             }
 
-        let passes, after =
+        let isMatrix (i: int) : bool = nodes[i].Shape.IsMatrix
+
+        /// The packing of matrices that a loop writes over.
+        let changed (members: int[]) : Work[] =
+            [|
+                for struct (input, output) in carried do
+                    if written.Contains input && Array.contains output members then
+                        match packed.TryGetValue input with
+                        | true, place -> Work.Pack(input, place)
+                        | _ -> ()
+            |]
+
+        let nothingFollows =
+            program.Outputs
+            |> Array.forall (fun (_, i) -> not facts.IsRow[i] || facts.Level[i] < deepest)
+
+        let passes, following =
             [|
                 for at in 0..deepest ->
                     let p = pass at
-                    p, sharedTasks (fun i -> facts.Space[i] = Space.Run && facts.Level[i] = at + 1)
+
+                    let tasks =
+                        sharedTasks (at + 1 = deepest && nothingFollows) (fun i ->
+                            facts.Space[i] = Space.Run && facts.Level[i] = at + 1)
+
+                    p, Following.attach facts isMatrix changed p.Sums tasks
             |]
             |> Array.unzip
 
@@ -416,11 +466,17 @@ module internal Layout =
             Program = program
             Facts = facts
             Operands = operands
-            Packed = Map.ofSeq (packed |> Seq.map (fun (KeyValue(struct (m, t), o)) -> (m, t), o))
+            Packed = Map.ofSeq (packed |> Seq.map (fun (KeyValue(m, o)) -> m, o))
             Prologue = prologue
             Start = start
             Passes = passes
-            After = after
+            OuterSums = following |> Array.map fst
+            After = following |> Array.map snd
+            Carries = carries
+            Carried =
+                carried
+                |> Array.filter (fun (struct (input, output)) ->
+                    input <> output && not (written.Contains input))
             PrologueLength = prologueLength
             RunLength = runLength
             IsWide = isWide facts passes

@@ -401,3 +401,25 @@ type internal LoopWriter<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'
             call "StoreSum"
 
         il.Emit OpCodes.Ret
+
+    /// A loop over some of the elements of a vector, in whole registers: the first and the last byte offset stand, one behind the other,
+    /// where the address of rows would be.
+    member _.Range() : unit =
+        let top, past = il.DefineLabel(), il.DeclareLocal typeof<nativeint>
+        Array.iter loadOnce externals
+        invertOnce Reach.OnceNumber
+        il.Emit OpCodes.Ldarg_0
+        il.Emit OpCodes.Ldind_I
+        il.Emit(OpCodes.Stloc, lane)
+        il.Emit OpCodes.Ldarg_0
+        il.Emit(OpCodes.Ldc_I4, sizeof<nativeint>)
+        il.Emit OpCodes.Add
+        il.Emit OpCodes.Ldind_I
+        il.Emit(OpCodes.Stloc, past)
+        il.MarkLabel top
+        body (Dictionary()) 0
+        advance lane (width * bytes)
+        il.Emit(OpCodes.Ldloc, lane)
+        il.Emit(OpCodes.Ldloc, past)
+        il.Emit(OpCodes.Blt, top)
+        il.Emit OpCodes.Ret

@@ -3,86 +3,25 @@ namespace FunLik
 open System
 open System.Numerics
 open System.Runtime.Intrinsics
-open System.Threading
-open System.Threading.Tasks
 open FSharp.NativeInterop
 
-/// How a batch is cut: rows of a tile, tiles, tiles of a block, blocks.
-[<Struct>]
-type internal Cut = { Lanes: int; Tiles: int; Block: int; Blocks: int }
-
-module internal Cut =
-
-    /// Tiles of a block are added up one after the other; there are at most as many blocks.
-    let private mostBlocks = 64
-
-    let private leastTiles = 4
-
-    /// Many wide tiles: the last one is not full.
-    let private fewestWide = 8
-
-    let private lanesFor<'T when 'T: unmanaged> (wide: bool) (rows: int) : int =
-        if rows = 1 then
-            1
-        elif rows <= Vector512<'T>.Count then
-            Vector512<'T>.Count
-        elif wide && rows >= fewestWide * Frame.wideTile<'T> then
-            Frame.wideTile<'T>
-        else
-            Frame.fullTile<'T>
-
-    /// How many rows are cut, in wide tiles where a layout takes them.
-    let ofRows<'T when 'T: unmanaged> (wide: bool) (rows: int) : Cut =
-        let lanes = lanesFor<'T> wide rows
-        let tiles = (rows + lanes - 1) / lanes
-        let block = max leastTiles ((tiles + mostBlocks - 1) / mostBlocks)
-
-        {
-            Lanes = lanes
-            Tiles = tiles
-            Block = block
-            Blocks = (tiles + block - 1) / block
-        }
-
-/// Numbers of an engine's type.
-module internal Numbers =
-
-    let convert<'T when 'T :> INumberBase<'T>> (values: float[]) : 'T[] =
-        values |> Array.map (fun v -> 'T.CreateTruncating<float> v)
-
-    let inline copyTo (source: 'T[]) (target: nativeptr<'T>) : unit =
-        source.AsSpan().CopyTo(Span<'T>(NativePtr.toVoidPtr target, source.Length))
+/// What a thread works on: tiles of rows, and what is shared.
+type internal Worker<'T when 'T: unmanaged> = { Tiles: Frame<'T>; Alone: Frame<'T> }
 
 /// A layout with its steps: everything that does not depend on what is bound.
 type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     (layout: Layout, rowInputs: (string * Shape)[]) =
 
+    /// Tiles that take part in products of rows together.
+    static let group = 4
+
+    /// Elements of a loop over what is shared that one thread does at a go.
+    static let range = 16384
+
     let program = layout.Program
     let nodes = program.Nodes
-    let cut (rows: int) : Cut = Cut.ofRows<'T> layout.IsWide rows
-
-    let widest =
-        if layout.IsWide then
-            Frame.wideTile<'T>
-        else
-            Frame.fullTile<'T>
-
     let facts = layout.Facts
-    let rowIndex = rowInputs |> Array.mapi (fun i (name, _) -> name, i) |> Map.ofArray
-
-    /// Where each sum over rows lies in the memory of one block, in numbers a lane or a matrix.
-    let sumOffsets =
-        layout.Passes
-        |> Array.map (fun pass ->
-            pass.Sums
-            |> Array.mapFold
-                (fun first s ->
-                    let size = facts.Size[s]
-
-                    let length = if nodes[s].Shape.IsMatrix then size else size * widest
-
-                    (s, first), first + Layout.padded length)
-                0)
+    let assembly = Assembly<'T>(layout, rowInputs)
 
     let reductions =
         program.Reductions
@@ -93,111 +32,8 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
                     if role.IsWeight then None else Some(name, shape))
 
             let names = columns |> Array.map fst |> Set.ofArray
-            let inner = Layout.create Fuse.isSupported r.Body names.Contains
+            let inner = Layout.create Fuse.isSupported r.Body names.Contains Set.empty
             Machine<'T>(inner, columns))
-
-    let step (operands: Operand[]) (sums: Map<int, int>) (task: Work) : Step<'T> =
-        let argumentsOf (i: int) : int[] = facts.Arguments[i]
-
-        match task with
-        | Work.Compute(i, scratch) ->
-            let out = operands[i]
-
-            match nodes[i].Instruction with
-            | Instruction.Input(name, _) when facts.IsRow[i] -> Border.input rowIndex[name] out
-            | Instruction.Input _ -> ignore
-            | Instruction.Constant values ->
-                let converted = Numbers.convert<'T> values
-                fun f -> Numbers.copyTo converted (f.At out)
-            | Instruction.Apply(Op.MatVec, [| m; x |]) ->
-                let source, transposed =
-                    if facts.IsVirtual m then
-                        (argumentsOf m)[0], true
-                    else
-                        m, false
-
-                let packed = layout.Packed.TryFind(source, transposed)
-                Emit.product packed operands[source] transposed operands[x] out
-            | Instruction.Apply(op, arguments) ->
-                let shapes = arguments |> Array.map (fun a -> nodes[a].Shape)
-
-                Emit.operation op (arguments |> Array.map (fun a -> operands[a])) shapes scratch out
-            | Instruction.Reduced _ -> ignore
-        | Work.SumOf(i, inner, scratch) ->
-            let arguments = argumentsOf inner
-            let op = (facts.Op inner).Value
-            let a, b = operands[arguments[0]], operands[arguments[1]]
-            Emit.sumOver op facts.Size[inner] a b scratch operands[i]
-        | Work.Fused(size, members, kept) ->
-            Fuse.step
-                Emit.gather
-                {
-                    Size = size
-                    Nodes = members
-                    Kept = kept
-                    Facts = facts
-                    Operands = operands
-                }
-        | Work.Pack(m, transposed, target) ->
-            match nodes[m].Shape, transposed with
-            | Matrix(rows, columns), false -> Emit.pack rows columns false operands[m] target
-            | Matrix(rows, columns), true -> Emit.pack columns rows true operands[m] target
-            | _ -> ignore
-        | Work.Store(i, output, column) ->
-            let _, node = program.Outputs[output]
-            Border.store output column facts.Size[node] operands[i]
-        | Work.Accumulate s ->
-            let arguments = argumentsOf s
-
-            match nodes[s].Instruction with
-            | Instruction.Apply(Op.OuterRows, _) ->
-                Border.accumulateOuter operands[arguments[0]] operands[arguments[1]] sums[s]
-            | _ -> Border.accumulate operands[arguments[0]] sums[s]
-        | Work.Reduce(r, members) ->
-            let captured = program.Reductions[r].Captured |> Array.map (fun k -> operands[k])
-
-            let results =
-                members
-                |> Array.map (fun k ->
-                    match nodes[k].Instruction with
-                    | Instruction.Reduced(_, output) -> struct (output, operands[k])
-                    | _ -> struct (0, operands[k]))
-
-            fun f -> f.Reducer.Reduce(f, r, captured, results)
-
-    let steps (operands: Operand[]) (sums: Map<int, int>) (tasks: Work[]) : Step<'T>[] =
-        tasks |> Array.map (step operands sums)
-
-    /// Prologue tasks that need no shared input: done once for each memory.
-    let isFixed =
-        let known = Array.create nodes.Length false
-
-        nodes
-        |> Array.iteri (fun i node ->
-            known[i] <-
-                match node.Instruction with
-                | Instruction.Constant _ -> true
-                | Instruction.Input _
-                | Instruction.Reduced _ -> false
-                | Instruction.Apply _ -> facts.Arguments[i] |> Array.forall (fun a -> known[a]))
-
-        fun (task: Work) ->
-            match task with
-            | Work.Compute(i, _)
-            | Work.SumOf(i, _, _)
-            | Work.Pack(i, _, _) -> known[i]
-            | _ -> false
-
-    let ofPrologue (tasks: Work[]) : Step<'T>[] = steps layout.Operands Map.empty tasks
-    let constantSteps = layout.Prologue |> Array.filter isFixed |> ofPrologue
-    let sharedSteps = layout.Prologue |> Array.filter (isFixed >> not) |> ofPrologue
-    let startSteps = ofPrologue layout.Start
-    let afterSteps = layout.After |> Array.map ofPrologue
-
-    let passSteps =
-        layout.Passes
-        |> Array.mapi (fun p pass ->
-            steps pass.Operands (Map.ofArray (fst sumOffsets[p])) pass.Tasks)
 
     let sharedInputs =
         nodes
@@ -208,17 +44,36 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
                 Some(name, node.Shape, layout.Operands[i])
             | _ -> None)
 
-    let outputs =
+    /// Outputs with their nodes, without those that are carried over.
+    let results =
         program.Outputs
+        |> Array.filter (fun (name, _) -> not (layout.Carries.Contains name))
+
+    let outputs =
+        results
         |> Array.map (fun (name, k) ->
             { Name = name; Shape = nodes[k].Shape; IsRow = facts.IsRow[k] })
 
+    /// Products with large matrices take several tiles at once; all else finds one tile in the nearest cache.
+    let tiles =
+        let packed = layout.Packed |> Seq.sumBy (fun (KeyValue(_, o)) -> int64 o.Size)
+
+        if packed * int64 sizeof<'T> >= (1L <<< 17) then
+            group
+        else
+            1
+
     let features = layout.Passes |> Array.map _.RowFeatures |> Array.fold max 1
-    let pool (lanes: int) = Pool<Frame<'T>>(fun () -> Frame<'T>(lanes, features))
-    let single, narrow, full = pool 1, pool Vector512<'T>.Count, pool Frame.fullTile<'T>
-    let wide = pool Frame.wideTile<'T>
+
+    let pool (lanes: int) (tiles: int) =
+        Pool<Frame<'T>>(fun () -> Frame<'T>(lanes, features, tiles))
+
+    let single, narrow = pool 1 1, pool Vector512<'T>.Count 1
+    let full, wide = pool Frame.fullTile<'T> tiles, pool Frame.wideTile<'T> 1
+
     let runs = Pool<Buffer<'T>>(fun () -> Buffer<'T>(layout.RunLength + 64))
     let sumBuffers = Pool<Buffer<'T>>(fun () -> Buffer<'T> 0)
+    let packBuffers = Pool<Buffer<'T>>(fun () -> Buffer<'T> 0)
 
     let frames (lanes: int) : Pool<Frame<'T>> =
         if lanes = 1 then single
@@ -230,6 +85,11 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
         for s in list do
             s f
 
+    /// A buffer of at least this length.
+    let take (pool: Pool<Buffer<'T>>) (length: int) : Buffer<'T> =
+        let known = pool.Take()
+        if known.Length >= length then known else Buffer<'T> length
+
     member _.Outputs: KernelOutput[] = outputs
     member _.RowInputs: (string * Shape)[] = rowInputs
     member _.SharedInputs: (string * Shape * Operand)[] = sharedInputs
@@ -238,123 +98,236 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     /// Memory of a prologue in which what depends on constants only stands already.
     member this.NewPrologue() : Buffer<'T> =
         let buffer = Buffer<'T>(layout.PrologueLength + 64)
-        let f = single.Take()
-        f.Prologue <- buffer.Start
-        runAll constantSteps f
-        single.Give f
+        this.OnPrologue(buffer.Start, Unchecked.defaultof<Reducer<'T>>, assembly.Constant)
         buffer
 
     /// Computes what depends on shared inputs, which stand in their places.
     member this.FillPrologue(prologue: nativeptr<'T>, reduce: Reducer<'T>) : unit =
+        this.OnPrologue(prologue, reduce, assembly.Shared)
+
+    member private _.OnPrologue
+        (prologue: nativeptr<'T>, reduce: Reducer<'T>, list: Step<'T>[])
+        : unit =
         let f = single.Take()
         f.Prologue <- prologue
         f.Reducer <- reduce
         f.First <- 0
         f.Valid <- 1
-        runAll sharedSteps f
+        runAll list f
         single.Give f
 
-    /// Zeros for the sums of all blocks.
-    member private _.TakeSums(length: int) : Buffer<'T> =
-        let known = sumBuffers.Take()
-
-        if known.Length >= length then
-            Span<'T>(NativePtr.toVoidPtr known.Start, length).Clear()
-            known
-        else
-            Buffer<'T> length
-
-    member private _.Tile(f: Frame<'T>, list: Step<'T>[], tile: int, lanes: int, rows: int) : unit =
-        f.First <- tile * lanes
-        f.Valid <- min lanes (rows - f.First)
-        runAll list f
-
-    member private this.Blocks
-        (
-            pass: int,
-            prepare: Frame<'T> -> unit,
-            rows: int,
-            sums: nativeptr<'T>,
-            sumLength: int,
-            options: RunOptions
-        ) : unit =
-        let c = cut rows
-        let lanes, blocks = c.Lanes, c.Blocks
-        let list = passSteps[pass]
-
-        let work (f: Frame<'T>) (b: int) : unit =
-            f.Sums <- NativePtr.add sums (b * sumLength)
-
-            for tile in b * c.Block .. min c.Tiles ((b + 1) * c.Block) - 1 do
-                options.Cancellation.ThrowIfCancellationRequested()
-                this.Tile(f, list, tile, lanes, rows)
-
-        if options.Threads = 1 || blocks = 1 then
-            let f = (frames lanes).Take()
-            prepare f
-            f.Options <- options
-
-            for b in 0 .. blocks - 1 do
-                work f b
-
-            (frames lanes).Give f
-        else
-            this.Parallel(lanes, blocks, prepare, work, options)
-
-    member private _.Parallel
-        (
-            lanes: int,
-            blocks: int,
-            prepare: Frame<'T> -> unit,
-            work: Frame<'T> -> int -> unit,
-            options: RunOptions
-        ) : unit =
-        let next = ref -1
-
-        let worker (_: int) : unit =
-            let f = (frames lanes).Take()
-            prepare f
-            f.Options <- { options with Threads = 1 }
-            let mutable b = Interlocked.Increment next
-
-            while b < blocks do
-                work f b
-                b <- Interlocked.Increment next
-
-            (frames lanes).Give f
-
-        let threads = min options.Threads blocks
-
-        try
-            Parallel.For(0, threads, ParallelOptions(MaxDegreeOfParallelism = threads), worker)
-            |> ignore
-        with :? AggregateException as e ->
-            Runtime.ExceptionServices.ExceptionDispatchInfo.Capture(e.InnerExceptions[0]).Throw()
-
-    /// Adds up the blocks of each sum of a pass, in order.
-    member private _.Finish
-        (pass: int, rows: int, sums: nativeptr<'T>, sumLength: int, run: nativeptr<'T>)
+    /// A block of tiles, group by group.
+    member private _.Block
+        (list: PassStep<'T>[], f: Frame<'T>, first: int, past: int, options: RunOptions)
         : unit =
-        let c = cut rows
-        let lanes, blocks = c.Lanes, c.Blocks
+        let most = if f.Lanes = Frame.fullTile<'T> then tiles else 1
+        let groups = (past - first + most - 1) / most
 
-        for s, offset in fst sumOffsets[pass] do
+        for g in 0 .. groups - 1 do
+            options.Cancellation.ThrowIfCancellationRequested()
+            let from = first + (past - first) * g / groups
+            let count = first + (past - first) * (g + 1) / groups - from
+
+            if count = 1 then
+                f.Select(0, from)
+
+            for step in list do
+                match step with
+                | PassStep.Each each when count = 1 -> each f
+                | PassStep.Each each ->
+                    for t in 0 .. count - 1 do
+                        f.Select(t, from + t)
+                        each f
+                | PassStep.Together together ->
+                    f.Select(0, from)
+                    together f count
+
+    /// Adds up the blocks of each sum of a pass, in order, and their lanes.
+    member private _.Finish
+        (pass: int, lanes: int, blocks: int, sums: nativeptr<'T>, run: nativeptr<'T>)
+        : unit =
+        let offsets, length = assembly.Sums[pass]
+        let width = Vector512<'T>.Count
+
+        for s, offset in offsets do
             let out = layout.Passes[pass].Operands[s]
-            let width = if nodes[s].Shape.IsMatrix then 1 else lanes
 
             for k in 0 .. out.Size - 1 do
-                let mutable total = 'T.Zero
+                let first = NativePtr.add sums (offset + k * lanes)
 
-                for b in 0 .. blocks - 1 do
-                    let p = NativePtr.add sums (b * sumLength + offset + k * width)
-                    let mutable part = NativePtr.read p
+                if lanes = 1 then
+                    let mutable total = 'T.Zero
 
-                    for lane in 1 .. width - 1 do
-                        part <- part + NativePtr.get p lane
+                    for b in 0 .. blocks - 1 do
+                        total <- total + NativePtr.get first (b * length)
 
-                    total <- total + part
+                    NativePtr.set run (out.Offset + k) total
+                else
+                    let mutable total = Vector512<'T>.Zero
 
-                NativePtr.set run (out.Offset + k) total
+                    for b in 0 .. blocks - 1 do
+                        for register in 0 .. lanes / width - 1 do
+                            let part = NativePtr.add first (b * length + register * width)
+                            total <- total + Vector512.Load part
+
+                    NativePtr.set run (out.Offset + k) (Vector512.Sum total)
+
+    /// What comes after a pass, as phases: loops are cut where they are long.
+    member private _.AfterPhases(pass: int) : struct (int * (Worker<'T> -> int -> unit)) list =
+        let list = assembly.After[pass]
+
+        let length (step: AfterStep<'T>) : int =
+            match step with
+            | AfterStep.Alone _ -> 0
+            | AfterStep.Range(size, _) -> size
+
+        if list.Length = 0 then
+            []
+        elif list |> Array.sumBy length <= 4 * range then
+            let all (w: Worker<'T>) (_: int) : unit =
+                for step in list do
+                    match step with
+                    | AfterStep.Alone step -> step w.Alone
+                    | AfterStep.Range(size, loop) -> loop w.Alone 0 size
+
+            [ struct (1, all) ]
+        else
+            [
+                for step in list do
+                    match step with
+                    | AfterStep.Alone step -> struct (1, (fun w _ -> step w.Alone))
+                    | AfterStep.Range(size, loop) ->
+                        struct ((size + range - 1) / range,
+                                (fun w k -> loop w.Alone (k * range) (min size ((k + 1) * range))))
+            ]
+
+    /// One pass over the rows and what is shared after it.
+    member private this.Pass
+        (pass: int, prepare: Frame<'T> -> unit, rows: int, run: nativeptr<'T>, options: RunOptions)
+        : unit =
+        let packLength = assembly.PackLength pass
+        let cut = Cut.ofRows<'T> layout.IsWide (packLength > 0) rows
+        let list = assembly.Passes[pass]
+        let sumLength = snd assembly.Sums[pass]
+        let chunkRows = cut.Chunk * cut.Block * cut.Lanes
+        let depth = min rows chunkRows
+
+        let sums =
+            if sumLength > 0 then
+                let buffer = take sumBuffers (cut.Chunk * sumLength)
+                Span<'T>(NativePtr.toVoidPtr buffer.Start, cut.Chunk * sumLength).Clear()
+                ValueSome buffer
+            else
+                ValueNone
+
+        let packs =
+            if packLength > 0 then
+                ValueSome(take packBuffers (packLength * depth))
+            else
+                ValueNone
+
+        let sumStart =
+            match sums with
+            | ValueSome buffer -> buffer.Start
+            | ValueNone -> run
+
+        let packStart =
+            match packs with
+            | ValueSome buffer -> buffer.Start
+            | ValueNone -> run
+
+        let inner =
+            if options.Threads = 1 then
+                options
+            else
+                { options with Threads = 1 }
+
+        let takeFrame (pool: Pool<Frame<'T>>) : Frame<'T> =
+            let f = pool.Take()
+            prepare f
+            f.Options <- inner
+            f.Packs <- packStart
+            f.PackDepth <- depth
+            f
+
+        let rowsOf (chunk: int) (f: Frame<'T>) (k: int) : unit =
+            let block = chunk * cut.Chunk + k
+            f.PackFirst <- chunk * chunkRows
+            f.Sums <- NativePtr.add sumStart (k * sumLength)
+
+            this.Block(list, f, block * cut.Block, min cut.Tiles ((block + 1) * cut.Block), options)
+
+        if packLength = 0 && (options.Threads = 1 || cut.Blocks = 1) then
+            let f = takeFrame (frames cut.Lanes)
+            f.Options <- options
+
+            for b in 0 .. cut.Blocks - 1 do
+                rowsOf 0 f b
+
+            (frames cut.Lanes).Give f
+
+            if sumLength > 0 then
+                this.Finish(pass, cut.Lanes, cut.Chunk, sumStart, run)
+
+            if assembly.After[pass].Length > 0 then
+                let alone = takeFrame single
+                let w = { Tiles = alone; Alone = alone }
+
+                for struct (count, body) in this.AfterPhases pass do
+                    for k in 0 .. count - 1 do
+                        body w k
+
+                single.Give alone
+        else
+            let chunks = (cut.Blocks + cut.Chunk - 1) / cut.Chunk
+            let outer = assembly.OuterSums[pass]
+
+            let parts =
+                [|
+                    for b in outer do
+                        for first in 0 .. b.PartRows .. b.Rows - 1 do
+                            struct (b, first)
+                |]
+
+            let part (chunk: int) (w: Worker<'T>) (k: int) : unit =
+                if k = parts.Length then
+                    if sumLength > 0 then
+                        this.Finish(pass, cut.Lanes, cut.Chunk, sumStart, run)
+                else
+                    let struct (b, first) = parts[k]
+                    let count = min b.PartRows (b.Rows - first)
+                    let depth = min chunkRows (rows - chunk * chunkRows)
+
+                    for sum in b.Sums do
+                        sum (w.Tiles, first, count, depth, chunk > 0)
+
+                    if chunk = chunks - 1 then
+                        for follow in b.Follow do
+                            follow w.Tiles first count
+
+            let phases =
+                [|
+                    for chunk in 0 .. chunks - 1 do
+                        let blocks = min cut.Chunk (cut.Blocks - chunk * cut.Chunk)
+                        struct (blocks, (fun w k -> rowsOf chunk w.Tiles k))
+
+                        // The other sums are finished after the last chunk.
+                        let last = if chunk = chunks - 1 then 1 else 0
+                        struct (parts.Length + last, part chunk)
+
+                    yield! this.AfterPhases pass
+                |]
+
+            let takeWorker () = { Tiles = takeFrame (frames cut.Lanes); Alone = takeFrame single }
+
+            let giveWorker (w: Worker<'T>) : unit =
+                (frames cut.Lanes).Give w.Tiles
+                single.Give w.Alone
+
+            Crew<Worker<'T>>(phases, takeWorker, giveWorker).Run options.Threads
+
+        sums |> ValueOption.iter sumBuffers.Give
+        packs |> ValueOption.iter packBuffers.Give
 
     /// Runs a batch over a filled prologue.
     member this.Execute
@@ -363,7 +336,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
             reduce: Reducer<'T>,
             rows: int,
             inputs: nativeptr<'T>[],
-            results: nativeptr<'T>[],
+            targets: nativeptr<'T>[],
             options: RunOptions
         ) : unit =
         let run = runs.Take()
@@ -373,44 +346,36 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
             f.Run <- run.Start
             f.Rows <- rows
             f.Inputs <- inputs
-            f.Outputs <- results
+            f.Outputs <- targets
             f.Reducer <- reduce
             f.First <- 0
             f.Valid <- 1
             f.Options <- options
 
-        let shared (list: Step<'T>[]) : unit =
-            if list.Length > 0 then
-                let f = single.Take()
-                prepare f
-                runAll list f
-                single.Give f
+        let alone = single.Take()
+        prepare alone
+        runAll assembly.Start alone
 
-        shared startSteps
+        for pass in 0 .. assembly.Passes.Length - 1 do
+            if assembly.Passes[pass].Length > 0 || assembly.After[pass].Length > 0 then
+                this.Pass(pass, prepare, rows, run.Start, options)
 
-        for pass in 0 .. passSteps.Length - 1 do
-            let sumLength = snd sumOffsets[pass]
+        let copy (size: int) (source: nativeptr<'T>) (target: nativeptr<'T>) : unit =
+            Span<'T>(NativePtr.toVoidPtr source, size)
+                .CopyTo(Span<'T>(NativePtr.toVoidPtr target, size))
 
-            if sumLength > 0 then
-                let sums = this.TakeSums((cut rows).Blocks * sumLength)
-                this.Blocks(pass, prepare, rows, sums.Start, sumLength, options)
-                this.Finish(pass, rows, sums.Start, sumLength, run.Start)
-                sumBuffers.Give sums
-            elif passSteps[pass].Length > 0 then
-                this.Blocks(pass, prepare, rows, run.Start, 0, options)
-
-            shared afterSteps[pass]
-
-        let from = single.Take()
-        prepare from
-
-        program.Outputs
+        results
         |> Array.iteri (fun k (_, node) ->
             if not facts.IsRow[node] then
                 let o = layout.Operands[node]
+                copy o.Size (alone.At o) targets[k])
 
-                Span<'T>(NativePtr.toVoidPtr (from.At o), o.Size)
-                    .CopyTo(Span<'T>(NativePtr.toVoidPtr results[k], o.Size)))
+        if not layout.Carries.IsEmpty then
+            for struct (input, output) in layout.Carried do
+                let o = layout.Operands[output]
+                copy o.Size (alone.At o) (alone.At layout.Operands[input])
 
-        single.Give from
+            runAll assembly.Again alone
+
+        single.Give alone
         runs.Give run

@@ -162,6 +162,13 @@ module Reference =
 
                 fixedInputs.Value <- Array.map replaced fixedInputs.Value
 
+            member _.Read(name) =
+                Binding.known sharedShapes.Keys (Map.ofList [ name, [||] ])
+
+                match fixedInputs.Value |> Array.find (fst >> (=) name) with
+                | _, Value.Shared values -> Array.copy values
+                | _, Value.Rows _ -> [||]
+
             member _.Run(rows, pointers, results, options) =
                 options.Cancellation.ThrowIfCancellationRequested()
 

@@ -20,6 +20,12 @@ module internal Item =
         | Item.Reduce(_, members) -> members
         | Item.Fused(_, members) -> members
 
+    /// Whether a loop has the value of an argument in a register.
+    let computes (facts: Facts) (item: Item) (argument: int) : bool =
+        match item, facts.Same argument with
+        | Item.Fused(_, members), ValueSome h -> Array.contains h members && not (facts.IsSum h)
+        | _ -> false
+
 /// Which nodes of a pass go into one loop.
 [<RequireQualifiedAccess>]
 module internal Schedule =
@@ -157,3 +163,63 @@ module internal Schedule =
                 | _ -> Item.Fused(drafts[p].Size, drafts[p].Nodes.ToArray()))
 
         items, position |> Array.map (fun p -> if p < 0 then p else place[p])
+
+    /// Operations done again at most, instead of one value that is kept.
+    let private mostAgain = 3
+
+    let private isCheap (op: Op) : bool =
+        match op with
+        | Op.Neg
+        | Op.Add
+        | Op.Sub
+        | Op.Mul -> true
+        | _ -> false
+
+    /// The same item; a loop also computes again what it would read from memory, where a few operations make it of what the loop has
+    /// in registers anyway.
+    let again (facts: Facts) (item: Item) : Item =
+        match item with
+        | Item.Fused(size, members) ->
+            let homes (i: int) : int list =
+                [
+                    for a in facts.Arguments[i] do
+                        match facts.Same a with
+                        | ValueSome h when facts.IsRow[a] && facts.Size[h] = size -> h
+                        | _ -> ()
+                ]
+
+            let reads = members |> Seq.collect homes |> HashSet
+
+            /// The operations that make a value that the loop does not have.
+            let rec making (depth: int) (i: int) : int list option =
+                let rows = facts.Arguments[i] |> Array.filter (fun a -> facts.IsRow[a])
+
+                let isCheap =
+                    depth < mostAgain
+                    && facts.Op i |> Option.exists isCheap
+                    && (homes i).Length = rows.Length
+                    && facts.Arguments[i]
+                       |> Array.forall (fun a -> facts.IsRow[a] || facts.Size[a] = 1)
+
+                if depth > 0 && (reads.Contains i || Array.contains i members) then
+                    Some []
+                elif not isCheap then
+                    None
+                else
+                    let below = homes i |> List.map (making (depth + 1))
+
+                    if List.forall Option.isSome below then
+                        Some(i :: List.collect Option.get below)
+                    else
+                        None
+
+            let more =
+                reads
+                |> Seq.filter (fun h -> not (Array.contains h members))
+                |> Seq.choose (making 0)
+                |> Seq.map List.distinct
+                |> Seq.filter (fun nodes -> nodes.Length <= mostAgain)
+                |> Seq.concat
+
+            Item.Fused(size, Seq.append members more |> Seq.distinct |> Seq.sort |> Array.ofSeq)
+        | _ -> item

@@ -109,8 +109,10 @@ module Simd =
 
             body.Scratch.Give scratch
 
-    /// Compiles a program for numbers of type 'T, float or float32.
-    let compile<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+    /// Compiles a program for numbers of type 'T, float or float32. The outputs that are carried are those of shared inputs' names:
+    /// each run gives these inputs their values, in place where that is possible, and does not return them.
+    let compileCarrying<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (carried: Set<string>)
         (binding: string -> Binding)
         (program: Program)
         : Kernel<'T> =
@@ -132,7 +134,7 @@ module Simd =
         let folded = Program.withConstants constants program
 
         let machine =
-            Machine<'T>(Layout.create Fuse.isSupported folded isRow.Contains, rowInputs)
+            Machine<'T>(Layout.create Fuse.isSupported folded isRow.Contains carried, rowInputs)
 
         { new Kernel<'T>() with
             member _.SharedInputs =
@@ -161,6 +163,18 @@ module Simd =
                         Binding.known names changed
                         fill changed changed.ContainsKey
 
+                    member _.Read(name) =
+                        Binding.known names (Map.ofList [ name, [||] ])
+
+                        let _, shape, operand =
+                            machine.SharedInputs |> Array.find (fun (known, _, _) -> known = name)
+
+                        Span<'T>(
+                            NativePtr.toVoidPtr (NativePtr.add prologue.Start operand.Offset),
+                            Shape.size shape
+                        )
+                            .ToArray()
+
                     member _.RowInputs = rowInputs
                     member _.Outputs = machine.Outputs
 
@@ -170,3 +184,10 @@ module Simd =
                         GC.KeepAlive prologue
                 }
         }
+
+    /// Compiles a program for numbers of type 'T, float or float32.
+    let compile<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
+        (binding: string -> Binding)
+        (program: Program)
+        : Kernel<'T> =
+        compileCarrying<'T> Set.empty binding program

@@ -191,8 +191,11 @@ module Train =
                     (shape.Name, leaf + change) :: named)
                 |> List.concat
 
-            let compile (outputs: (string * Expr) list) : Kernel<float32> =
-                Program.ofOutputs outputs |> Engine.compileSingle binding
+            let stepping =
+                Program.ofOutputs ((lossName, loss) :: (stepName, step + 1.0) :: updates)
+
+            let carried =
+                Program.inputs stepping |> Array.map (fun (name, _, _) -> name) |> Set.ofArray
 
             Ok
                 {
@@ -202,8 +205,13 @@ module Train =
                     Batches = batches
                     Training = rowsOf training
                     Validation = rowsOf validation
-                    Step = compile ((lossName, loss) :: updates)
-                    Validate = compile [ lossName, loss ]
+                    Step =
+                        Engine.compileCarrying
+                            (Set.intersect carried (updates |> List.map fst |> Set.ofList)
+                             |> Set.add stepName)
+                            binding
+                            stepping
+                    Validate = Program.ofOutputs [ lossName, loss ] |> Engine.compileSingle binding
                 }
 
     /// The largest number of epochs.
@@ -257,22 +265,24 @@ module Train =
             state.Numbers
         |> Map.ofList
 
-    /// All steps of an epoch: the mean loss, and the arrays after the last step, as new ones. Ends early at a loss that is not
+    /// All steps of an epoch: the mean loss, and the weights and slots after the last step, as new arrays. Ends early at a loss that is not
     /// finite.
     let private steps
         (options: RunOptions)
         (trainer: Trainer)
         (state: TrainingState)
-        : struct (float * Map<string, float32[]>) =
+        : struct (float * Weights * Weights) =
         let data, batch = trainer.Training, trainer.Batch
         let order = Key.permutation data.Count (Key.fold state.Epoch state.Key)
-        let stepNumber = [| float32 (state.Epoch * trainer.Batches) |]
+
+        let stepNumber =
+            Map.ofList [ stepName, [| float32 (state.Epoch * trainer.Batches) |] ]
 
         let start =
-            (numberInputs trainer state, [ state.Weights; state.Slots ])
+            (stepNumber, [ numberInputs trainer state; state.Weights; state.Slots ])
             ||> List.fold (Map.fold (fun all name values -> Map.add name values all))
 
-        let session = trainer.Step.Bind(start.Add(stepName, stepNumber), Map.empty)
+        let session = trainer.Step.Bind(start, Map.empty)
 
         let columns =
             session.RowInputs
@@ -288,14 +298,6 @@ module Train =
 
         let outputs = results |> Array.map snd
 
-        let next =
-            results |> Array.filter (fun (name, _) -> name <> lossName) |> Map.ofArray
-
-        let reads = trainer.Step.SharedInputs |> Array.map fst |> Set.ofArray
-
-        let update =
-            next.Add(stepName, stepNumber) |> Map.filter (fun name _ -> reads.Contains name)
-
         let mutable total = 0.0
         let mutable b = 0
 
@@ -306,11 +308,16 @@ module Train =
 
             session.Run(batch, inputs, outputs, options)
             total <- total + float outputs[0].[0]
-            stepNumber[0] <- stepNumber[0] + 1.0f
-            session.Update update
             b <- b + 1
 
-        struct (total / float trainer.Batches, next)
+        let returned = Map.ofArray results
+
+        let next (name: string) (_: float32[]) : float32[] =
+            match returned.TryFind name with
+            | Some values -> values
+            | None -> session.Read name
+
+        struct (total / float trainer.Batches, Map.map next state.Weights, Map.map next state.Slots)
 
     /// One epoch.
     let epoch
@@ -318,8 +325,7 @@ module Train =
         (trainer: Trainer)
         (state: TrainingState)
         : struct (TrainingState * EpochInfo) =
-        let struct (loss, next) = steps options trainer state
-        let weights = state.Weights |> Map.map (fun name _ -> next[name])
+        let struct (loss, weights, slots) = steps options trainer state
 
         let validation =
             if Double.IsFinite loss then
@@ -343,7 +349,7 @@ module Train =
 
             struct ({
                         Weights = weights
-                        Slots = state.Slots |> Map.map (fun name _ -> next[name])
+                        Slots = slots
                         Numbers = trainer.Plan.Optimiser.AfterEpoch signal state.Numbers
                         Waiting = waiting
                         Epoch = info.Epoch
