@@ -27,6 +27,7 @@ let rec private forward
                     for i in 0 .. x.Length - 1 do
                         for j in i .. x.Length - 1 -> x[i] * x[j]
                 |]
+        | Layer.Choose places -> places |> Array.map (fun k -> x[k])
         | Layer.Dense width ->
             let w, b = weights[$"{here}.weight"], weights[$"{here}.bias"]
 
@@ -41,6 +42,10 @@ let rec private forward
             branches
             |> List.mapi (fun i b -> forward weights $"{here}.{i}" b x)
             |> List.reduce (Array.map2 (+))
+        | Layer.Product branches ->
+            branches
+            |> List.mapi (fun i b -> forward weights $"{here}.{i}" b x)
+            |> List.reduce (Array.map2 (*))
         | Layer.Join branches ->
             branches
             |> List.mapi (fun i b -> forward weights $"{here}.{i}" b x)
@@ -59,7 +64,7 @@ let private numbers (count: int) : Gen<float[]> =
 let rec private layersFrom (depth: int) (width: int) : Gen<Layer list * int> =
     let one: Gen<Layer * int> =
         gen {
-            let! kind = Gen.choose (0, if depth > 0 then 7 else 5)
+            let! kind = Gen.choose (0, if depth > 0 then 8 else 5)
             let! after = Gen.choose (1, 4)
             let! mean = numbers width
 
@@ -69,6 +74,9 @@ let rec private layersFrom (depth: int) (width: int) : Gen<Layer list * int> =
                 let! rows = numbers width |> Gen.arrayOfLength after
                 let! offset = numbers after
                 return Layer.LinearMap(rows, offset), after
+            | 5 ->
+                let! places = Gen.choose (0, width - 1) |> Gen.arrayOfLength after
+                return Layer.Choose places, after
             | 2 when width <= 3 -> return Layer.QuadraticFeatures, width + width * (width + 1) / 2
             | 2
             | 3 -> return Layer.Dense after, after
@@ -83,6 +91,9 @@ let rec private layersFrom (depth: int) (width: int) : Gen<Layer list * int> =
                     Layer.Parallel
                         [ first --> Architecture.dense after; second --> Architecture.dense after ],
                     after
+            | 8 ->
+                let! first, ends = layersFrom (depth - 1) width
+                return Layer.Product [ first; Architecture.dense ends; first ], ends
             | 7 ->
                 let! inner, ends = layersFrom (depth - 1) width
                 return Layer.Join [ []; inner ], width + ends
@@ -196,6 +207,8 @@ let ``all that does not go together in a network is reported at once, with its p
             Layer.Standardise([| 0.0 |], [| 1.0; 0.0 |])
             Layer.Activation "swish"
             Layer.Dense 0
+            Layer.Choose [| 0; 3 |]
+            Layer.Choose [||]
             Layer.Parallel [ Architecture.dense 2; Architecture.dense 3 ]
         ]
         |> Architecture.create 2
@@ -204,7 +217,11 @@ let ``all that does not go together in a network is reported at once, with its p
     | Ok _ -> Assert.Fail "the network makes no sense"
     | Result.Error errors ->
         let paths = errors |> List.map (fun e -> Option.defaultValue "" e.Path)
-        Assert.Equal<string list>([ "layer 0"; "layer 0"; "layer 1"; "layer 2"; "layer 3" ], paths)
+
+        Assert.Equal<string list>(
+            [ "layer 0"; "layer 0" ] @ [ for k in 1..5 -> $"layer {k}" ],
+            paths
+        )
 
 [<Fact>]
 let ``weights start with the variance that their scheme promises, each array from its own key`` () =

@@ -60,6 +60,14 @@ let private recipe: Gen<Recipe> =
         let! products = yesOrNo
         let! kinks = yesOrNo
         let! hidden = Gen.listOf count
+
+        let! separable =
+            Gen.map2
+                (fun hidden degree -> { Hidden = hidden; Degree = degree })
+                (Gen.listOf count)
+                count
+            |> Gen.optionOf
+
         let! activation = Gen.elements Architecture.activationNames
         let! skip = yesOrNo
         let! weight = Gen.optionOf positive
@@ -85,6 +93,7 @@ let private recipe: Gen<Recipe> =
                 Inputs = inputs
                 HasProducts = products
                 HasKinks = kinks
+                Separable = separable
                 Hidden = hidden
                 Activation = activation
                 HasSkip = skip
@@ -114,6 +123,7 @@ let ``recipes that were written are read back as they were`` () =
 let ``all mistakes in a recipe are reported at once, each with its place`` () =
     let text =
         """{"name": 3, "quadratic": true, "inputs": "white", "products": false, "kinks": true, "hidden": [10, 0],
+            "separable": {"hidden": [3], "degree": 0},
             "activation": "swish", "skip": false, "gradientWeight": -1, "initialisation": {"hidden": "zero"},
             "adam": {"beta1": 1, "beta2": 0.5, "epsilon": 0, "beta3": 1},
             "schedule": {"kind": "plateau", "rate": 0, "factor": 2, "patience": 0, "gain": {"times": 1}, "floor": -1},
@@ -128,6 +138,7 @@ let ``all mistakes in a recipe are reported at once, each with its place`` () =
             [
                 "$.name"
                 "$.inputs"
+                "$.separable.degree"
                 "$.hidden[1]"
                 "$.activation"
                 "$.gradientWeight"
@@ -154,7 +165,7 @@ let ``a whole recipe has all keys, and changes to one have those that change`` (
 
     match Recipe.ofJson json with
     | Ok _ -> Assert.Fail "keys are missing"
-    | Result.Error errors -> Assert.Equal(13, errors.Length)
+    | Result.Error errors -> Assert.Equal(14, errors.Length)
 
     Assert.Equal(
         Ok { Recipe.funlik with Hidden = [ 3 ]; GradientWeight = None },
@@ -195,7 +206,11 @@ let ``the recipe of the paper is the paper's`` () =
     let recipe = Recipe.dnnlikelihood
 
     let network =
-        Features.network (Whitening.identity 95) [] { recipe with Hidden = [ 5000; 5000 ] }
+        Features.network
+            (Whitening.identity 95)
+            (Interactions.all 95)
+            []
+            { recipe with Hidden = [ 5000; 5000 ] }
         |> Error.orRaise
 
     Assert.Equal(25_490_001, Architecture.size network)

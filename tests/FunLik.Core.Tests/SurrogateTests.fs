@@ -67,7 +67,10 @@ let ``a quadratic is found again from its values, and from few points with gradi
         let count = if withGradients then 2 + n else 3 * coefficients
         let points = Key.normals (n * count) (Key.ofSeed (seed + 1))
         let expected = randomQuadratic n seed
-        let found = Quadratic.fit single 1.0 (dataOf n points expected withGradients)
+
+        let found =
+            Quadratic.fit single 1.0 (Interactions.all n) (dataOf n points expected withGradients)
+
         close 1e-5 [| expected.Constant |] [| found.Constant |]
         close 1e-5 expected.Linear found.Linear
         close 1e-5 expected.Curvature found.Curvature
@@ -338,7 +341,11 @@ let ``a recipe with unscaled inputs learns the standardised output, and one with
         Assert.True(deviations.Mse < 0.1 * spread * spread, $"{recipe.Name}: {deviations.Mse}")
 
     let network =
-        Features.network (Whitening.identity 3) [ 1, 0.0 ] { quick with HasProducts = true }
+        Features.network
+            (Whitening.identity 3)
+            (Interactions.all 3)
+            [ 1, 0.0 ]
+            { quick with HasProducts = true }
         |> Error.orRaise
 
     Assert.Equal(
@@ -383,3 +390,85 @@ let ``round values are round, and inside of range and bounds`` () =
         values.Length >= 14 && values.Length <= 39 && isEven && isInside
 
     Check.One(Config.QuickThrowOnFailure, law)
+
+/// A Poisson-like sum over bins, each with a nuisance of its own and all with two parameters in common, of which one has a kink.
+let private bins: Likelihood =
+    let common =
+        [| "mu"; "a" |]
+        |> Array.map (fun name ->
+            { ModelParameter.create name ParameterKind.Nuisance 0.0 with
+                IsKinked = name = "a"
+            })
+        |> ParameterBlock.ofVector "common"
+
+    let own =
+        Array.init 6 (fun k -> ModelParameter.create $"d{k}" ParameterKind.Nuisance 0.0)
+        |> ParameterBlock.ofVector "own"
+
+    let mu, a =
+        Expr.item 0 (ParameterBlock.leaf common), Expr.item 1 (ParameterBlock.leaf common)
+
+    let d = ParameterBlock.leaf own
+    let signal = Expr.vector [| 0.1; 0.4; 0.9; 0.6; 0.3; 0.1 |]
+    let expected = exp (0.2 * d + 0.3 * a - 0.1 * abs a) + signal * exp (0.3 * mu)
+    let observed = Expr.vector [| 2.0; 1.0; 3.0; 2.0; 1.0; 1.0 |]
+
+    Likelihood.create
+        "bins"
+        [ common; own ]
+        (Density.Opaque(
+            Expr.dot observed (log expected)
+            - Expr.sum expected
+            - 0.5 * (mu * mu + a * a + Expr.dot d d),
+            []
+        ))
+        Map.empty
+        []
+
+let private binned (count: int) (seed: int) : Dataset =
+    let points = Key.normals (8 * count) (Key.ofSeed seed)
+
+    let struct (values, gradients) =
+        (Objective.ofLikelihood bins).ValuesAndGradients(points, single)
+
+    Dataset.create 8 points values (Some gradients) (Array.init count (fun r -> r % 8))
+    |> Error.orRaise
+
+[<Fact>]
+let ``parameters that do not interact get polynomials, and are learnt better than by layers over all``
+    ()
+    =
+    let training, choosing, test = binned 400 1, binned 100 2, binned 1000 3
+
+    let learn (recipe: Recipe) : Surrogate =
+        Surrogate.learn single recipe (Key.ofSeed 5) bins training choosing
+        |> Error.orRaise
+        |> fst
+
+    let mse (model: Likelihood) : float =
+        (Validate.against single 0.0 test.Points test.Values model).Mse
+
+    let quick = { quick with Length = TrainingLength.Steps 600 }
+    let apart = learn quick
+    let together = learn { quick with Separable = None }
+    Assert.Contains("choose 6 * choose 6", Architecture.describe apart.Network)
+    Assert.DoesNotContain("choose", Architecture.describe together.Network)
+    Assert.True(mse apart.Likelihood < 0.3 * mse together.Likelihood)
+    Assert.True(mse together.Likelihood < 0.3 * mse apart.Baseline)
+
+    // No pair of the bins' own parameters is in the quadratic, nor in what is learnt: mixed differences vanish.
+    let rectangle (model: Likelihood) (i: int) (k: int) : float =
+        let at (steps: int list) : float[] =
+            Array.init 8 (fun j -> (if List.contains j steps then 1.5 else 0.3) + 0.1 * float j)
+
+        let values =
+            (Objective.ofLikelihood model)
+                .Values(Array.concat [ at [ i; k ]; at [ i ]; at [ k ]; at [] ], single)
+
+        abs (values[0] - values[1] - values[2] + values[3])
+
+    for model in [ apart.Likelihood; apart.Baseline ] do
+        Assert.True(rectangle model 2 5 < 1e-5)
+        Assert.True(rectangle model 0 1 > 1e-3)
+
+    Assert.True(rectangle together.Likelihood 2 5 > 1e-5)

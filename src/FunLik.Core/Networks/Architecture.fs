@@ -9,12 +9,16 @@ type Layer =
     | LinearMap of rows: float[][] * offset: float[]
     /// The inputs, followed by their products x_i x_j for i <= j.
     | QuadraticFeatures
+    /// The elements at these places, one behind the other; places may come more than once.
+    | Choose of places: int[]
     /// Trained weights times the input, plus trained biases.
     | Dense of width: int
     /// A function of each element: a name in `Composite.activations`, or `abs`.
     | Activation of name: string
     /// Branches over one input whose outputs are added. A branch without layers is the input.
     | Parallel of Layer list list
+    /// Branches over one input whose outputs are multiplied, element by element.
+    | Product of Layer list list
     /// Branches over one input whose outputs stand one behind the other.
     | Join of Layer list list
 
@@ -118,6 +122,16 @@ module Architecture =
                |> Option.map (fun r -> wrongLength "a row of a linear map" r.Length width)
                |> Option.defaultValue [])
         | Layer.QuadraticFeatures -> width + width * (width + 1) / 2, []
+        | Layer.Choose places ->
+            let wrong = places |> Array.filter (fun k -> k < 0 || k >= width)
+
+            max 1 places.Length,
+            (if places.Length = 0 then
+                 mistake ErrorKind.Shape "the places of a choice" "none" "one or more"
+             elif wrong.Length > 0 then
+                 mistake ErrorKind.Value "the places of a choice" $"{wrong[0]}" $"0 to {width - 1}"
+             else
+                 [])
         | Layer.Dense w when w < 1 ->
             1, mistake ErrorKind.Value "the width of a dense layer" $"{w}" "1 or more"
         | Layer.Dense w -> w, []
@@ -132,6 +146,7 @@ module Architecture =
                      name
                      (String.concat ", " activationNames))
         | Layer.Parallel branches
+        | Layer.Product branches
         | Layer.Join branches ->
             let ends = branches |> List.mapi (fun i b -> widthOf (place path i) width b)
 
@@ -147,7 +162,7 @@ module Architecture =
                 errors
                 @ mistake
                     ErrorKind.Shape
-                    "branches that are added end with different widths"
+                    "branches that are added or multiplied end with different widths"
                     (widths |> List.map string |> String.concat ", ")
                     "one width"
 
@@ -220,14 +235,15 @@ module Architecture =
         match layer with
         | Layer.Dense _ -> true
         | Layer.Parallel branches
+        | Layer.Product branches
         | Layer.Join branches -> branches |> List.exists (List.exists hasDense)
         | _ -> false
 
-    /// Calls `dense` for each trained layer in order with what stands before it; all interpreters are made of this.
+    /// Takes `weight` for each trained array in order; all interpreters are made of this.
     let rec private run
         (path: string)
         (isLast: bool)
-        (dense: WeightShape * WeightShape -> Expr -> Expr)
+        (weight: WeightShape -> Expr)
         (layers: Layer list)
         (x: Expr)
         : Expr =
@@ -266,15 +282,25 @@ module Architecture =
                             Expr.gather (Array.map fst pairs) x
                             * Expr.gather (Array.map snd pairs) x
                         ]
-            | Layer.Dense w -> dense (denseWeights here (width x) w isTail) x
+            | Layer.Choose [| place |] -> if width x = 1 then x else Expr.item place x
+            | Layer.Choose places ->
+                // A scalar is chosen several times.
+                Expr.gather places (if width x = 1 then Expr.concat [ x ] else x)
+            | Layer.Dense w ->
+                let matrix, bias = denseWeights here (width x) w isTail
+                product matrix.FanOut matrix.FanIn (weight matrix) x + weight bias
             | Layer.Activation name -> functions[name] x
             | Layer.Parallel branches ->
                 branches
-                |> List.mapi (fun i b -> run (place here i) isTail dense b x)
+                |> List.mapi (fun i b -> run (place here i) isTail weight b x)
                 |> List.reduce (fun (a: Expr) b -> a + b)
+            | Layer.Product branches ->
+                branches
+                |> List.mapi (fun i b -> run (place here i) isTail weight b x)
+                |> List.reduce (fun (a: Expr) b -> a * b)
             | Layer.Join branches ->
                 branches
-                |> List.mapi (fun i b -> run (place here i) isTail dense b x)
+                |> List.mapi (fun i b -> run (place here i) isTail weight b x)
                 |> Expr.concat
 
         ((x, 0), layers)
@@ -284,10 +310,7 @@ module Architecture =
     /// The network over an input, a vector of its width (a scalar where that is 1). `weight` gives the leaf or the constant of
     /// each trained array.
     let toExpr (weight: WeightShape -> Expr) (x: Expr) (network: Architecture) : Expr =
-        let dense (w: WeightShape, b: WeightShape) (x: Expr) : Expr =
-            product w.FanOut w.FanIn (weight w) x + weight b
-
-        run "" true dense network.Layers x
+        run "" true weight network.Layers x
 
     /// The trained arrays, in the order of the network.
     let weights (network: Architecture) : WeightShape list =
@@ -336,9 +359,11 @@ module Architecture =
             | Layer.Standardise _ -> "standardise"
             | Layer.LinearMap(rows, _) -> $"map {rows.Length}"
             | Layer.QuadraticFeatures -> "products"
+            | Layer.Choose places -> $"choose {places.Length}"
             | Layer.Dense width -> $"dense {width}"
             | Layer.Activation name -> name
             | Layer.Parallel all -> "(" + branches " + " all + ")"
+            | Layer.Product all -> "(" + branches " * " all + ")"
             | Layer.Join all -> "[" + branches ", " all + "]"
 
         $"{network.Inputs} -> {line network.Layers}"

@@ -43,15 +43,27 @@ module Quadratic =
     let private tolerance = 1e-9
 
     /// Least squares: of the values, and of the gradients (where the data have them) with a weight, by conjugate gradients
-    /// (Hestenes and Stiefel, J. Res. NBS 49, 409 (1952)) from 0. Data that leave directions open leave 0 there.
-    let fit (options: RunOptions) (gradientWeight: float) (data: Dataset) : Quadratic =
+    /// (Hestenes and Stiefel, J. Res. NBS 49, 409 (1952)) from 0. Data that leave directions open leave 0 there; so do pairs of
+    /// coordinates that are not joined.
+    let fit
+        (options: RunOptions)
+        (gradientWeight: float)
+        (interactions: Interactions)
+        (data: Dataset)
+        : Quadratic =
         let n = data.Inputs
         let z = Expr.datum "z" (Vector n)
 
         let c, a, s =
             Expr.weight "c" Scalar, Expr.weight "a" (Vector n), Expr.weight "s" (Matrix(n, n))
 
-        let q = form c a s z
+        let joined =
+            if interactions.AreSparse then
+                s * Expr.matrix n n (Interactions.mask interactions)
+            else
+                s
+
+        let q = form c a joined z
         let miss = q - Expr.datum Loss.valueName Scalar
 
         let squares =

@@ -21,6 +21,16 @@ type TrainingLength =
     /// As many passes as make so many steps, however many points there are.
     | Steps of int
 
+/// A network for parameters that do not interact with each other, only with the rest: a polynomial of each, whose coefficients are
+/// a network of the rest.
+type SeparableNetwork =
+    {
+        /// The widths of the hidden layers of the network of the rest.
+        Hidden: int list
+        /// The degree of the polynomials.
+        Degree: int
+    }
+
 /// All that is chosen about a surrogate besides the data and the key: a value that can be printed and read back.
 type Recipe =
     {
@@ -35,9 +45,11 @@ type Recipe =
         HasProducts: bool
         /// Whether the distances |x_k - nominal_k| of parameters with kinks are inputs too.
         HasKinks: bool
-        /// The widths of the hidden layers.
+        /// The network where most parameters do not interact, if it is to be another one there.
+        Separable: SeparableNetwork option
+        /// The widths of the hidden layers of the network in general.
         Hidden: int list
-        /// Their activation.
+        /// The activation of hidden layers.
         Activation: string
         /// Whether the inputs reach the output by a linear layer of their own.
         HasSkip: bool
@@ -61,7 +73,8 @@ type Recipe =
 [<RequireQualifiedAccess>]
 module Recipe =
 
-    /// A quadratic base, whitening, kinks, two layers of 256 SiLU with a linear skip, values and gradients.
+    /// A quadratic base, whitening, kinks, SiLU layers with a linear skip, values and gradients. Where most parameters do not interact,
+    /// three layers of 64 and polynomials of degree 4; in general two layers of 256.
     let funlik: Recipe =
         {
             Name = "funlik"
@@ -69,15 +82,16 @@ module Recipe =
             Inputs = InputScaling.Covariance
             HasProducts = false
             HasKinks = true
+            Separable = Some { Hidden = [ 64; 64; 64 ]; Degree = 4 }
             Hidden = [ 256; 256 ]
             Activation = "silu"
             HasSkip = true
             GradientWeight = Some 4.0
             Initialisation = { Hidden = Scheme.LecunNormal; Output = Scheme.Zero }
             Adam = { Beta1 = 0.9; Beta2 = 0.999; Epsilon = 1e-8 }
-            Schedule = RateSchedule.WarmupCosine(3e-3, 0.03)
+            Schedule = RateSchedule.WarmupCosine(8e-3, 0.03)
             BatchSize = 256
-            Length = TrainingLength.Steps 2400
+            Length = TrainingLength.Steps 12_000
             Stopping = None
         }
 
@@ -92,6 +106,7 @@ module Recipe =
             Inputs = InputScaling.Raw
             HasProducts = false
             HasKinks = false
+            Separable = None
             Hidden = [ 500; 500 ]
             Activation = "selu"
             HasSkip = false
@@ -190,6 +205,13 @@ module Recipe =
         | TrainingLength.Epochs count -> JsonValue.Object [ "epochs", integer count ]
         | TrainingLength.Steps count -> JsonValue.Object [ "steps", integer count ]
 
+    let private separableJson (separable: SeparableNetwork) : JsonValue =
+        JsonValue.Object
+            [
+                "hidden", separable.Hidden |> List.map integer |> JsonValue.List
+                "degree", integer separable.Degree
+            ]
+
     let private stoppingJson (stopping: EarlyStopping) : JsonValue =
         JsonValue.Object [ "patience", integer stopping.Patience; "gain", gainJson stopping.Gain ]
 
@@ -202,6 +224,7 @@ module Recipe =
                 "inputs", nameOf scalingNames recipe.Inputs
                 "products", JsonValue.Bool recipe.HasProducts
                 "kinks", JsonValue.Bool recipe.HasKinks
+                "separable", JsonValue.ofOption separableJson recipe.Separable
                 "hidden", recipe.Hidden |> List.map integer |> JsonValue.List
                 "activation", JsonValue.Text recipe.Activation
                 "skip", JsonValue.Bool recipe.HasSkip
@@ -334,6 +357,13 @@ module Recipe =
                 "steps", count >> Result.map TrainingLength.Steps
             ]
 
+    let private readSeparable: Read<SeparableNetwork> =
+        fun json ->
+            Ok(fun () hidden degree -> { Hidden = hidden; Degree = degree })
+            |> Validation.apply (Json.onlyKeys [ "hidden"; "degree" ] json)
+            |> Validation.apply (Json.field "hidden" (Json.list count) json)
+            |> Validation.apply (Json.field "degree" count json)
+
     let private readStopping: Read<EarlyStopping> =
         fun json ->
             Ok(fun () patience gain -> { Patience = patience; Gain = gain })
@@ -384,6 +414,7 @@ module Recipe =
                         inputs
                         products
                         kinks
+                        separable
                         hidden
                         activation
                         skip
@@ -400,6 +431,7 @@ module Recipe =
                             Inputs = inputs
                             HasProducts = products
                             HasKinks = kinks
+                            Separable = separable
                             Hidden = hidden
                             Activation = activation
                             HasSkip = skip
@@ -417,6 +449,7 @@ module Recipe =
                 |> Validation.apply (part "inputs" (Json.oneOf scalingNames) _.Inputs)
                 |> Validation.apply (part "products" Json.bool _.HasProducts)
                 |> Validation.apply (part "kinks" Json.bool _.HasKinks)
+                |> Validation.apply (part "separable" (orNull readSeparable) _.Separable)
                 |> Validation.apply (part "hidden" (Json.list count) _.Hidden)
                 |> Validation.apply (part "activation" (Json.oneOf activations) _.Activation)
                 |> Validation.apply (part "skip" Json.bool _.HasSkip)
@@ -446,7 +479,11 @@ module Recipe =
             | Gain.Absolute g -> text g
             | Gain.OverPoints g -> $"{text g} / points"
 
-        let widths = recipe.Hidden |> List.map string |> String.concat ", "
+        let layers (widths: int list) : string =
+            if widths.IsEmpty then
+                "none"
+            else
+                widths |> List.map string |> String.concat ", "
 
         let schedule =
             match recipe.Schedule with
@@ -479,11 +516,13 @@ module Recipe =
                      "the difference from the mean")
                 "inputs", String.concat ", " inputs
                 "layers",
-                (if recipe.Hidden.IsEmpty then
-                     "none"
-                 else
-                     $"{widths}, {recipe.Activation}")
+                $"{layers recipe.Hidden}; {recipe.Activation}"
                 + (if recipe.HasSkip then "; a linear skip" else "")
+                "separable",
+                (match recipe.Separable with
+                 | Some s ->
+                     $"polynomials of degree {s.Degree} of parameters that do not interact, over layers {layers s.Hidden}"
+                 | None -> "no")
                 "loss",
                 (match recipe.GradientWeight with
                  | Some weight -> $"squares of values + {text weight} × squares of gradients"

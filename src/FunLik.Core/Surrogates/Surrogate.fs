@@ -49,6 +49,8 @@ type Learner =
         Network: Architecture
         /// Where the training points are.
         Region: Region
+        /// Exact calls that found which parameters interact.
+        Calls: ExactCalls
         /// The training.
         Trainer: Trainer
     }
@@ -128,19 +130,28 @@ module Surrogate =
             |> Error.fail
         else
             let n = training.Inputs
-            let whitening = Whitening.ofPoints true options training
+
+            let interactions, calls =
+                if recipe.Separable.IsSome then
+                    let objective = Objective.ofLikelihood (Likelihood.withoutPriors subject)
+                    Interactions.find options objective training
+                else
+                    Interactions.all n, ExactCalls.Zero
+
+            // Correlations mix parameters, and what does not interact would then seem to.
+            let whitening = Whitening.ofPoints (not interactions.AreSparse) options training
 
             let inputs =
                 match recipe.Inputs with
                 | InputScaling.Raw -> Whitening.identity n
                 | InputScaling.Widths -> Whitening.ofPoints false options training
-                | InputScaling.Covariance -> whitening
+                | InputScaling.Covariance -> Whitening.ofPoints true options training
 
             let zero = Quadratic.constant n 0.0
 
             let quadratic =
                 mapped options whitening whitening zero 1.0 training
-                |> Quadratic.fit options quadraticWeight
+                |> Quadratic.fit options quadraticWeight interactions
 
             let reference =
                 if recipe.HasQuadratic then
@@ -162,7 +173,7 @@ module Surrogate =
                 |> Seq.map (fun (k, p) -> k, p.Nominal)
                 |> List.ofSeq
 
-            Features.network inputs kinks recipe
+            Features.network inputs interactions kinks recipe
             |> Result.bind (fun network ->
                 Train.prepare
                     (Recipe.plan training.Count network recipe)
@@ -179,6 +190,7 @@ module Surrogate =
                         Scale = scale
                         Network = network
                         Region = regionOf training
+                        Calls = calls
                         Trainer = trainer
                     }))
 

@@ -93,6 +93,11 @@ module Whitening =
                 IsFull = false
             }
 
+    /// The standard deviation of each parameter; 1 in coordinates as they are.
+    let widths (whitening: Whitening) : float[] =
+        whitening.Back
+        |> Array.map (fun row -> row |> Array.sumBy (fun v -> v * v) |> sqrt)
+
     /// z as an expression of x, both vectors.
     let toExpr (whitening: Whitening) (x: Expr) : Expr =
         let n = whitening.Centre.Length
