@@ -253,7 +253,7 @@ let ``a job learns better than its quadratic, counts its calls, and takes up whe
             Assert.True(learnt < 0.8 * quadratic, $"{design}: {learnt}, quadratic {quadratic}")
 
         let calls =
-            [ "mode"; "sampling"; "labels"; "validation" ]
+            [ "mode"; "sampling"; "labels"; "interactions"; "validation" ]
             |> List.sumBy (fun name -> number [ "exactCalls"; name ])
 
         Assert.Equal(number [ "exactCalls"; "total" ], calls)

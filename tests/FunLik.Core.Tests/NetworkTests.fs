@@ -96,7 +96,13 @@ let rec private layersFrom (depth: int) (width: int) : Gen<Layer list * int> =
                 return Layer.Product [ first; Architecture.dense ends; first ], ends
             | 7 ->
                 let! inner, ends = layersFrom (depth - 1) width
-                return Layer.Join [ []; inner ], width + ends
+                let! isAlone = Gen.elements [ true; false ]
+
+                return
+                    if isAlone then
+                        Layer.Join [ inner ], ends
+                    else
+                        Layer.Join [ []; inner ], width + ends
             | _ -> return Layer.Dense after, after
         }
 

@@ -69,12 +69,18 @@ module BundleStage =
         | Agreement.NotChecked reason -> JsonValue.Object [ "notChecked", JsonValue.Text reason ]
 
     /// Exact calls by what they were for, a gradient as one more.
-    let private calls (f: Findings) : (string * int64) list =
+    let private calls (context: JobContext) (f: Findings) : (string * int64) list =
         let parts =
             [
                 "mode", f.Mode.Calls
                 "sampling", f.Labels.SamplingCalls
                 "labels", f.Labels.LabelCalls
+                // Without the exact model there is nothing to be asked.
+                "interactions",
+                if context.Subject.Exact.IsSome then
+                    f.Learner.Calls.Total
+                else
+                    0L
                 "validation", f.CheckCalls
             ]
 
@@ -115,7 +121,7 @@ module BundleStage =
                     "point", JsonValue.Numbers f.Mode.Point
                 ]
             "exactCalls",
-            calls f
+            calls context f
             |> List.map (fun (name, count) -> name, JsonValue.Int count)
             |> JsonValue.Object
             "labels",
@@ -173,7 +179,7 @@ module BundleStage =
                     (f.Labels.TrainLabels
                      |> List.map (fun (tag, n) -> $"to learn from, {tag}", int64 n))
                     @ [ "to check with, posterior", int64 f.Labels.TestLabels ]
-                ExactCalls = calls f |> List.filter (fun (name, _) -> name <> "total")
+                ExactCalls = calls context f |> List.filter (fun (name, _) -> name <> "total")
                 Accuracy = f.Check
                 History = f.History
                 Checks = checks f

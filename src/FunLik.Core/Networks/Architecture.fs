@@ -298,6 +298,7 @@ module Architecture =
                 branches
                 |> List.mapi (fun i b -> run (place here i) isTail weight b x)
                 |> List.reduce (fun (a: Expr) b -> a * b)
+            | Layer.Join [ branch ] -> run (place here 0) isTail weight branch x
             | Layer.Join branches ->
                 branches
                 |> List.mapi (fun i b -> run (place here i) isTail weight b x)
