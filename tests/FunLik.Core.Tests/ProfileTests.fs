@@ -273,6 +273,19 @@ let ``A profile is an objective like any other`` () =
     Assert.Contains("'c'", Assert.Throws<FunLikException>(missing).Message)
 
 [<Fact>]
+let ``The minimum of a scan has a covariance if one is asked for, the points have none`` () =
+    let fit = { FitOptions.Default with Covariance = true }
+
+    let scan =
+        normalModel
+        |> Profile.scanWith { ScanOptions.Default with Fit = fit } "n" [ 0.5; 1.0 ]
+
+    Assert.True scan.Minimum.Covariance.IsSome
+    let cheap = normalModel |> Profile.scan "n" [ 0.5; 1.0 ]
+    Assert.True cheap.Minimum.Covariance.IsNone
+    Assert.Equal(cheap.Evaluations, scan.Evaluations)
+
+[<Fact>]
 let ``A scan reaches the ends of a flat prior, and a fit may end there`` () =
     let model =
         likelihood {

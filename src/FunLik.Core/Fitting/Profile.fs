@@ -28,7 +28,8 @@ type Scan =
 /// How to scan.
 type ScanOptions =
     {
-        /// How to fit at each value. By default the starts of a fit around the best point, and that point.
+        /// How to fit at each value. By default the starts of a fit around the best point, and that point. A covariance is that of
+        /// the minimum.
         Fit: FitOptions
         /// Whether other parameters of interest stay at their nominal values; nuisances are profiled in any case.
         Frozen: bool
@@ -150,9 +151,14 @@ module Profile =
                     frozen @ (options.Fit.Fixed |> List.filter (fun (other, _) -> other <> name))
             }
 
-        let fits (problems: FitProblem[]) : Fit[] = Fitter.fitAll fitOptions fitter problems
+        let fits (problems: FitProblem[]) : Fit[] =
+            Fitter.fitAll { fitOptions with Covariance = false } fitter problems
+
+        let minimumOf (problem: FitProblem) : Fit =
+            (Fitter.fitAll fitOptions fitter [| problem |])[0]
+
         let free = Fitter.problem fitOptions fitter
-        let first = (fits [| free |])[0]
+        let first = minimumOf free
 
         let isFree =
             Array.mapi2 (fun i low high -> low < high && i <> index) free.Lower free.Upper
@@ -195,7 +201,7 @@ module Profile =
 
             match lowest with
             | Some fit when rounds > 0 && fit.TwiceNll < minimum.TwiceNll - resolution ->
-                let again = (fits [| { free with Starts = [| fit.Point |] } |])[0]
+                let again = minimumOf { free with Starts = [| fit.Point |] }
                 refit again (evaluations + again.Evaluations) (rounds - 1)
             | _ -> minimum, evaluations
 

@@ -19,7 +19,7 @@ module Scanning =
     let run (context: VerbContext) (request: ScanRequest) (model: Likelihood) : Scan =
         let options =
             {
-                Fit = { FitOptions.Default with Run = context.Options }
+                Fit = { FitOptions.Default with Run = context.Options; Covariance = true }
                 Frozen = request.Frozen
             }
 

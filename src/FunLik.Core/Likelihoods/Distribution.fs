@@ -62,6 +62,12 @@ module Term =
     let private whole (shape: Shape) (e: Expr) : Expr =
         if e.Shape = shape then e else Expr.fill shape e
 
+    /// Terms of so many elements stay alone: loops over them are long enough, and to join them they are written out.
+    let private largestJoined = 32
+
+    /// Fewer small terms stay scalars in registers.
+    let private fewestJoined = 8
+
     /// One term in place of several of one distribution: their data and expectations one behind the other.
     let private joined (terms: Term list) : Expr * Term =
         let pieces (part: Term -> Expr) : Expr =
@@ -105,14 +111,22 @@ module Term =
     /// The log densities of terms and the scalars that are above 0 where they have none. Terms of one distribution are taken together, so
     /// that many small ones are one vector operation.
     let together (terms: Term list) : (Expr * Expr option) list =
-        terms
-        |> List.groupBy _.Distribution.IsPoisson
-        |> List.map (fun (_, same) ->
-            match same with
-            | [ term ] -> logDensity term, violation term
-            | _ ->
-                let data, term = joined same
-                logDensityAt data term, violation term)
+        let alone (term: Term) = logDensity term, violation term
+
+        let small, large =
+            terms |> List.partition (fun t -> Shape.size t.Shape < largestJoined)
+
+        let groups =
+            small
+            |> List.groupBy _.Distribution.IsPoisson
+            |> List.collect (fun (_, same) ->
+                if same.Length < fewestJoined then
+                    List.map alone same
+                else
+                    let data, term = joined same
+                    [ logDensityAt data term, violation term ])
+
+        List.map alone large @ groups
 
 /// Priors.
 [<RequireQualifiedAccess>]
