@@ -214,14 +214,16 @@ module Job =
     let private readTraining (json: Json) : Result<Recipe, Error list> =
         orElse Recipe.funlik "recipe" recipe json
         |> Result.bind (fun recipe ->
-            let hidden = Json.list (atLeast 1)
+            let hidden = Json.list (atLeast 1) >> Result.map Some
 
             let activation =
                 Json.oneOf (Architecture.activationNames |> List.map (fun name -> name, name))
 
             Ok(fun () hidden activation weight rate batch length ->
                 { recipe with
-                    Hidden = hidden
+                    Hidden = hidden |> Option.defaultValue recipe.Hidden
+                    // Layers that are asked for are layers over all parameters.
+                    Separable = if hidden.IsSome then None else recipe.Separable
                     Activation = activation
                     GradientWeight = weight
                     Schedule = RateSchedule.withPeak rate recipe.Schedule
@@ -241,7 +243,7 @@ module Job =
                     ]
                     json
             )
-            |> apply (orElse recipe.Hidden "hidden" hidden json)
+            |> apply (orElse None "hidden" hidden json)
             |> apply (orElse recipe.Activation "activation" activation json)
             |> apply (
                 orElse recipe.GradientWeight "gradientWeight" (positive >> Result.map Some) json
