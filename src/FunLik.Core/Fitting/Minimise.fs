@@ -274,37 +274,12 @@ module Minimise =
                     NativePtr.set inputs[1] i (-(NativePtr.get inputs[1] i))
         }
 
-    /// Prepares the minimisation of an objective: from its expression if it has one, with evaluation and step in one program, else
-    /// with its evaluations fed into the same step.
-    let prepare
+    let private compiled
+        (n: int)
         (options: MinimiseOptions)
         (preconditioner: Preconditioner)
-        (objective: Objective)
-        : StepSession * Feed option =
-        let n = objective.Count
-
-        let evaluate, feed =
-            match objective.Expression with
-            | Some(theta, logDensity, violation) ->
-                let gradient = Diff.grad logDensity theta
-
-                let at (trial: Expr) : Expr * Expr =
-                    let put (e: Expr) : Expr option =
-                        if Expr.structural.Equals(e, theta) then
-                            Some trial
-                        else
-                            None
-
-                    match Expr.substitute put [ logDensity; gradient; violation ] with
-                    | [ y; dy; v ] -> Expr.select (Expr.less (s 0.0) v) (s infinity) (-y), -dy
-                    | _ -> invalidOp "as many results as expressions"
-
-                at, None
-            | None ->
-                let given = Expr.datum "fedValue" Scalar, Expr.datum "fedGradient" (Vector n)
-
-                (fun _ -> given), Some(fed objective)
-
+        (evaluate: Expr -> Expr * Expr)
+        : StepSession =
         let isDense, shared =
             match preconditioner with
             | Preconditioner.Lengths lengths -> false, [ "lengths", lengths ]
@@ -318,10 +293,48 @@ module Minimise =
                 Binding.Row
 
         let program = program n options isDense evaluate
-        Steps.compile binding program |> Steps.bind (Map.ofList shared) program, feed
+        Steps.compile binding program |> Steps.bind (Map.ofList shared) program
 
-    /// Minimises from one start a row, within bounds of each row; all row-major. Starts outside of the bounds are moved to them.
-    let run
+    /// Prepares the minimisation of minus an expression of a vector of parameters, infinite where `violation` is above 0. What else it reads is
+    /// given row by row.
+    let prepareExpression
+        (options: MinimiseOptions)
+        (preconditioner: Preconditioner)
+        (theta: Expr, logDensity: Expr, violation: Expr)
+        : StepSession =
+        let gradient = Diff.grad logDensity theta
+
+        let at (trial: Expr) : Expr * Expr =
+            let put (e: Expr) : Expr option =
+                if Expr.structural.Equals(e, theta) then
+                    Some trial
+                else
+                    None
+
+            match Expr.substitute put [ logDensity; gradient; violation ] with
+            | [ y; dy; v ] -> Expr.select (Expr.less (s 0.0) v) (s infinity) (-y), -dy
+            | _ -> invalidOp "as many results as expressions"
+
+        compiled (Shape.size theta.Shape) options preconditioner at
+
+    /// Prepares the minimisation of an objective: from its expression if it has one, with evaluation and step in one program, else
+    /// with its evaluations fed into the same step.
+    let prepare
+        (options: MinimiseOptions)
+        (preconditioner: Preconditioner)
+        (objective: Objective)
+        : StepSession * Feed option =
+        match objective.Expression with
+        | Some expression -> prepareExpression options preconditioner expression, None
+        | None ->
+            let n = objective.Count
+            let given = Expr.datum "fedValue" Scalar, Expr.datum "fedGradient" (Vector n)
+            compiled n options preconditioner (fun _ -> given), Some(fed objective)
+
+    /// Minimises from one start a row, within bounds of each row, with other rows that the expression reads; all row-major. Starts outside of
+    /// the bounds are moved to them.
+    let runWith
+        (rest: (string * float[]) list)
         (options: MinimiseOptions)
         (session: StepSession, feed: Feed option)
         (starts: float[])
@@ -334,7 +347,7 @@ module Minimise =
         let inside = Array.map3 (fun x low high -> min high (max low x)) starts lower upper
 
         let given =
-            [ "point", inside; "trial", inside; "lower", lower; "upper", upper ]
+            [ "point", inside; "trial", inside; "lower", lower; "upper", upper ] @ rest
             |> Map.ofList
 
         let result =
@@ -354,3 +367,14 @@ module Minimise =
             Statuses = result.States["status"] |> Array.map statusOf
             Evaluations = result.Steps
         }
+
+    /// Minimises from one start a row, within bounds of each row; all row-major. Starts outside of the bounds are moved to them.
+    let run
+        (options: MinimiseOptions)
+        (session: StepSession * Feed option)
+        (starts: float[])
+        (lower: float[])
+        (upper: float[])
+        (runOptions: RunOptions)
+        : Minimisation =
+        runWith [] options session starts lower upper runOptions

@@ -90,6 +90,52 @@ module internal ArgumentForms =
                 match this with
                 | File _ -> "a model's file, or the folder of a surrogate"
 
+    /// Options of `funlik cls`, `limit` and `toys`.
+    [<DisableHelpFlags>]
+    type TestArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Poi of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Statistic of NAME: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Poi _ -> "the parameter of interest (default: the model's only one)"
+                | Statistic _ -> "qtilde (default), q, ttilde, t or q0"
+
+    /// Options of `funlik cls`, besides those of every test.
+    [<DisableHelpFlags>]
+    type ClsArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Mu of X: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Mu _ -> "the value to test"
+
+    /// Options of `funlik limit`, besides those of every test.
+    [<DisableHelpFlags>]
+    type LimitArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Level of P: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Level _ -> "the confidence level (default: 0.95)"
+
+    /// Options of `funlik toys`, besides those of every test.
+    [<DisableHelpFlags>]
+    type ToysArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Mu of X: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Toys of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Mu _ -> "the value to test"
+                | Toys _ -> "toys with the signal, and as many without (default: 10000)"
+                | Seed _ -> "the seed of all randomness (default: 1)"
+
     /// Options of `funlik sample`.
     [<DisableHelpFlags>]
     type SampleArgument =

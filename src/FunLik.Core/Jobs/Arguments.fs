@@ -3,252 +3,11 @@ namespace FunLik
 open Argu
 open FunLik.ArgumentForms
 open FunLik.ArgumentValues
+open FunLik.ArgumentRequests
 
 /// The command line as a value.
 [<RequireQualifiedAccess>]
 module Arguments =
-
-    let private interpolation (given: string) : Result<(string * string) list, Error list> =
-        given.Split ','
-        |> List.ofArray
-        |> List.map (fun part ->
-            match part.Trim().Split '=' with
-            | [| kind; code |] when kind <> "" && code <> "" -> Ok(kind, code)
-            | _ ->
-                wrong "--interpolation" "not a choice of a code"
-                |> Error.found part
-                |> Error.expected "KIND=CODE, such as normsys=code1"
-                |> Error.fail)
-        |> Error.collect
-        |> Result.bind (unique "--interpolation")
-
-    let private modelOptions
-        (given: ParseResults<ModelArgument>)
-        : Result<ModelOptions, Error list> =
-        Validation.map3
-            (fun patch scalings measurement codes ->
-                {
-                    Patch = patch
-                    Scalings = scalings
-                    Measurement = measurement
-                    Interpolation = Option.defaultValue [] codes
-                })
-            (given.TryGetResult Patch |> optional (text "--patch"))
-            (given.TryGetResult Scalings |> optional (text "--scalings"))
-            (given.TryGetResult Measurement |> optional (text "--measurement"))
-        |> Validation.apply (given.TryGetResult Interpolation |> optional interpolation)
-
-    /// A model that another option names than `--model`.
-    let private modelAt
-        (option: string)
-        (file: string option)
-        (given: ParseResults<ModelArgument>)
-        : Result<ModelSource, Error list> =
-        let unnamed =
-            match given.TryGetResult Model with
-            | Some _ -> wrong "--model" $"the model is named by {option}" |> Error.fail
-            | None -> Ok()
-
-        Validation.map3
-            (fun file options () -> { File = file; Options = options })
-            (file |> required option |> Result.bind (text option))
-            (modelOptions given)
-            unnamed
-
-    let private modelSource (given: ParseResults<ModelArgument>) : Result<ModelSource, Error list> =
-        Validation.map2
-            (fun file options -> { File = file; Options = options })
-            (given.TryGetResult Model |> required "--model" |> Result.bind (text "--model"))
-            (modelOptions given)
-
-    let private evalRequest (given: ParseResults<EvalArgument>) : Result<EvalRequest, Error list> =
-        given.TryGetResult Points
-        |> required "--points"
-        |> Result.bind (text "--points")
-        |> Result.map (fun points -> { Points = points; Gradient = given.Contains Gradient })
-
-    let private fitRequest (given: ParseResults<FitArgument>) : Result<FitRequest, Error list> =
-        let fixings =
-            given.GetResults Fix
-            |> List.map (assignment "--fix")
-            |> Error.collect
-            |> Result.bind (unique "--fix")
-
-        Validation.map3
-            (fun fixings poi starts -> { Fix = fixings; Poi = poi; Starts = starts })
-            fixings
-            (given.TryGetResult Poi |> optional (text "--poi"))
-            (given.TryGetResult Starts |> optional (whole "--starts" 1))
-
-    let private scanRequest (given: ParseResults<ScanArgument>) : Result<ScanRequest, Error list> =
-        let check (request: ScanRequest) : Result<ScanRequest, Error list> =
-            if request.From > request.To || (request.From = request.To && request.Count > 1) then
-                wrong "--to" "the last value is not above the first"
-                |> Error.found $"{request.To}"
-                |> Error.expected $"more than {request.From}"
-                |> Error.fail
-            elif request.Count = 1 && request.From < request.To then
-                wrong "--count" "one value cannot be both ends"
-                |> Error.found "1"
-                |> Error.expected "2 or more, or --from and --to the same"
-                |> Error.fail
-            else
-                Ok request
-
-        let need option read value = required option value |> Result.bind (read option)
-        let count option = whole option 1
-
-        Validation.map3
-            (fun parameter first last count ->
-                {
-                    Parameter = parameter
-                    From = first
-                    To = last
-                    Count = count
-                    Frozen = given.Contains Frozen
-                })
-            (given.TryGetResult Parameter |> need "--parameter" text)
-            (given.TryGetResult From |> need "--from" number)
-            (given.TryGetResult To |> need "--to" number)
-        |> Validation.apply (given.TryGetResult Count |> need "--count" count)
-        |> Result.bind check
-
-    let private runRequest (given: ParseResults<RunArgument>) : Result<string, Error list> =
-        given.TryGetResult Job |> required "JOB.json" |> Result.bind (text "JOB.json")
-
-    let private seed (given: string option) : Result<int, Error list> =
-        given |> optional (whole "--seed" 0) |> Result.map (Option.defaultValue 1)
-
-    let private folder (given: string option) : Result<string, Error list> =
-        given |> required "--out" |> Result.bind (text "--out")
-
-    let private sampleRequest
-        (given: ParseResults<SampleArgument>)
-        : Result<SampleRequest, Error list> =
-        let positive (value: string) : Result<float, Error list> =
-            number "--ess" value
-            |> Result.bind (fun n ->
-                if n >= 1.0 then
-                    Ok n
-                else
-                    wrong "--ess" "too small"
-                    |> Error.found value
-                    |> Error.expected "1 or more"
-                    |> Error.fail)
-
-        Validation.map3
-            (fun ess seed out chains most ->
-                {
-                    Ess = ess
-                    Seed = seed
-                    Chains = chains |> Option.defaultValue 64
-                    MostDraws = most |> Option.defaultValue 20_000
-                    Out = out
-                })
-            (given.TryGetResult Ess |> required "--ess" |> Result.bind positive)
-            (given.TryGetResult SampleArgument.Seed |> seed)
-            (given.TryGetResult SampleArgument.Out |> folder)
-        |> Validation.apply (given.TryGetResult Chains |> optional (whole "--chains" 2))
-        |> Validation.apply (given.TryGetResult Most |> optional (whole "--most" 100))
-
-    let private recipe (given: string) : Result<Recipe, Error list> =
-        match List.tryFind (fun (name, _) -> name = given) Recipe.named with
-        | Some(_, recipe) -> Ok recipe
-        | None when given.EndsWith ".json" -> Json.parseFile given |> Result.bind Recipe.ofJson
-        | None ->
-            let names = Recipe.named |> List.map fst |> String.concat ", "
-
-            wrong "--recipe" "there is no such recipe"
-            |> Error.found given
-            |> Error.expected $"one of {names}, or a file that ends in .json"
-            |> Error.fail
-
-    let private trainRequest
-        (model: ParseResults<ModelArgument>)
-        (given: ParseResults<TrainArgument>)
-        : Result<TrainRequest, Error list> =
-        let data = given.TryGetResult Data |> optional (text "--data")
-
-        let source =
-            match model.TryGetResult Model, data with
-            | None, Ok(Some folder) ->
-                modelOptions model
-                |> Result.bind (fun options ->
-                    if options = ModelOptions.None then
-                        Ok { Model = None; Data = Some folder }
-                    else
-                        wrong "--model" "options of a model without a model" |> Error.fail)
-            | None, Ok None ->
-                wrong "--model" "nothing to learn"
-                |> Error.expected "--model FILE, --data DIR, or both"
-                |> Error.fail
-            | _ ->
-                Validation.map2
-                    (fun model data -> { Model = Some model; Data = data })
-                    (modelSource model)
-                    data
-
-        Validation.map3
-            (fun source recipe seed evaluations out ->
-                {
-                    Source = source
-                    Recipe = recipe |> Option.defaultValue FunLik.Recipe.funlik
-                    Evaluations = evaluations
-                    Seed = seed
-                    Out = out
-                })
-            source
-            (given.TryGetResult TrainArgument.Recipe
-             |> optional (text "--recipe" >> Result.bind recipe))
-            (given.TryGetResult TrainArgument.Seed |> seed)
-        |> Validation.apply (given.TryGetResult Evaluations |> optional (whole "--evaluations" 10))
-        |> Validation.apply (given.TryGetResult TrainArgument.Out |> folder)
-
-    let private bundle (given: string option) : Result<string, Error list> =
-        given |> required "BUNDLE" |> Result.bind (text "BUNDLE")
-
-    let private validateRequest
-        (model: ParseResults<ModelArgument>)
-        (given: ParseResults<ValidateArgument>)
-        : Result<Verb, Error list> =
-        Validation.map3
-            (fun bundle against seed -> Verb.Validate(against, { Bundle = bundle; Seed = seed }))
-            (given.TryGetResult ValidateArgument.Bundle |> bundle)
-            (modelAt "--against" (given.TryGetResult Against) model)
-            (given.TryGetResult ValidateArgument.Seed |> seed)
-
-    let private inspectRequest
-        (model: ParseResults<ModelArgument>)
-        (given: ParseResults<InspectArgument>)
-        : Result<Verb, Error list> =
-        match given.TryGetResult File with
-        | Some file -> modelAt "FILE" (Some file) model |> Result.map Verb.Inspect
-        | None -> modelSource model |> Result.map Verb.Inspect
-
-    /// Takes the model's options out of the arguments, reads the rest by the verb's own parser, and both together.
-    let private besideModel<'T when 'T :> IArgParserTemplate>
-        (request: ParseResults<ModelArgument> -> ParseResults<'T> -> Result<Verb, Error list>)
-        (command: string)
-        (arguments: string list)
-        : Result<Verb, Error list> =
-        extract<ModelArgument> command false arguments
-        |> Result.bind (fun model ->
-            extract<'T> command true model.UnrecognizedCliParams
-            |> Result.bind (request model))
-
-    /// Takes the model's options out of the arguments, and reads the rest by the verb's own parser.
-    let private ofModel<'T, 'R when 'T :> IArgParserTemplate>
-        (request: ParseResults<'T> -> Result<'R, Error list>)
-        (verb: ModelSource * 'R -> Verb)
-        (command: string)
-        (arguments: string list)
-        : Result<Verb, Error list> =
-        extract<ModelArgument> command false arguments
-        |> Result.bind (fun model ->
-            Validation.map2
-                (fun source asked -> verb (source, asked))
-                (modelSource model)
-                (extract<'T> command true model.UnrecognizedCliParams |> Result.bind request))
 
     let private optionsText<'T when 'T :> IArgParserTemplate> () : string =
         ArgumentParser
@@ -290,6 +49,42 @@ module Arguments =
                 Syntax = "--model FILE --parameter NAME --from A --to B --count N [--frozen]"
                 Options = [ optionsText<ScanArgument>; optionsText<ModelArgument> ]
                 Read = ofModel scanRequest Verb.Scan
+            }
+            {
+                Name = "cls"
+                Summary = "CLs of one value of the parameter of interest, observed and expected"
+                Syntax = "--model FILE --mu X [--poi NAME] [--statistic NAME]"
+                Options =
+                    [
+                        optionsText<ClsArgument>
+                        optionsText<TestArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofTest<ClsArgument> clsRequest
+            }
+            {
+                Name = "limit"
+                Summary = "the upper limit by CLs, observed and expected"
+                Syntax = "--model FILE [--level P] [--poi NAME] [--statistic NAME]"
+                Options =
+                    [
+                        optionsText<LimitArgument>
+                        optionsText<TestArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofTest<LimitArgument> limitRequest
+            }
+            {
+                Name = "toys"
+                Summary = "CLs of one value by random data"
+                Syntax = "--model FILE --mu X [--toys N] [--seed S] [--poi NAME] [--statistic NAME]"
+                Options =
+                    [
+                        optionsText<ToysArgument>
+                        optionsText<TestArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofTest<ToysArgument> toysRequest
             }
             {
                 Name = "inspect"

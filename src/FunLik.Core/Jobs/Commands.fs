@@ -50,6 +50,15 @@ module Commands =
             read source
             |> Result.map (fun model ->
                 Scanning.run context request model.Likelihood |> Scanning.report)
+        | Verb.Cls(source, request, mu) ->
+            read source
+            |> Result.map (fun model -> Testing.cls context request mu model.Likelihood)
+        | Verb.Limit(source, request, level) ->
+            read source
+            |> Result.map (fun model -> Testing.limit context request level model.Likelihood)
+        | Verb.Toys(source, request) ->
+            read source
+            |> Result.map (fun model -> Testing.toys context request model.Likelihood)
         | Verb.Sample(source, request) -> read source |> Result.bind (Drawing.run context request)
         | Verb.Train request -> Learning.run context request
         | Verb.Validate(against, request) -> Validating.run context against request

@@ -54,6 +54,28 @@ type ScanRequest =
         Frozen: bool
     }
 
+/// What the tests of a parameter of interest are asked.
+type TestRequest =
+    {
+        /// The parameter of interest, where it is not the model's only one.
+        Poi: string option
+        /// The statistic.
+        Statistic: TestStatistic
+    }
+
+/// What `funlik toys` is asked.
+type ToysRequest =
+    {
+        /// What every test is asked.
+        Test: TestRequest
+        /// The value to test.
+        Mu: float
+        /// Toys with the signal, and as many without.
+        Toys: int
+        /// The seed of all randomness.
+        Seed: int
+    }
+
 /// What `funlik sample` is asked.
 type SampleRequest =
     {
@@ -100,6 +122,9 @@ type Verb =
     | Fit of ModelSource * FitRequest
     | Scan of ModelSource * ScanRequest
     | Inspect of ModelSource
+    | Cls of ModelSource * TestRequest * mu: float
+    | Limit of ModelSource * TestRequest * level: float
+    | Toys of ModelSource * ToysRequest
     | Sample of ModelSource * SampleRequest
     | Train of TrainRequest
     | Validate of against: ModelSource * ValidateRequest

@@ -1,0 +1,206 @@
+namespace FunLik
+
+open System
+
+/// What hypothesis tests of one parameter of interest need: prepared once, for many values.
+[<NoComparison; NoEquality>]
+type Tester =
+    {
+        /// The fits.
+        Fitter: DataFitter
+        /// The parameter of interest.
+        Poi: string
+        /// Its place.
+        Index: int
+        /// The statistic.
+        Statistic: TestStatistic
+        /// The observed data.
+        Observed: float[]
+        /// The Asimov data: those expected at the best fit without signal (for q0: with μ = 1).
+        Asimov: float[]
+        /// The free fits to both, and the fit from which the Asimov data are.
+        Free: DataFit
+        AsimovFree: DataFit
+        Reference: DataFit
+        /// The starts of each fit.
+        Starts: float[][]
+        /// What a user should know, as clauses.
+        Notes: string list
+    }
+
+/// A test of one value of the parameter of interest.
+type HypothesisTest =
+    {
+        /// The value.
+        Mu: float
+        /// The statistic on the data, and on the Asimov data.
+        Statistic: float
+        AsimovStatistic: float
+        /// CLs+b, CLb and CLs on the data.
+        Observed: PValues
+        /// The same, expected without signal, from -2 to 2 standard deviations.
+        Expected: PValues[]
+        /// The fits at the value, to the data and to the Asimov data.
+        Fixed: DataFit
+        AsimovFixed: DataFit
+        /// How the worst of all fits ended.
+        Status: FitStatus
+    }
+
+/// Tests of hypotheses by asymptotic distributions: Cowan et al., arXiv:1007.1727; CLs: Read, J. Phys. G 28 (2002) 2693.
+[<RequireQualifiedAccess>]
+module HypothesisTest =
+
+    let private poiOf (model: Likelihood) (poi: string option) : string =
+        let pois =
+            Likelihood.parameters model |> Array.filter _.Kind.IsPoi |> Array.map _.Name
+
+        match poi with
+        | Some name when (Likelihood.names model |> Array.contains name) -> name
+        | Some name ->
+            Error.make ErrorKind.Name $"there is no parameter '{name}' to test"
+            |> Error.expected (String.concat ", " (Likelihood.names model))
+            |> Error.fail
+            |> Error.orRaise
+        | None ->
+            match pois with
+            | [| one |] -> one
+            | _ ->
+                Error.make ErrorKind.Usage "a test is of one parameter of interest"
+                |> Error.found $"{pois.Length} parameters of interest"
+                |> Error.expected "one, or the name of one"
+                |> Error.fail
+                |> Error.orRaise
+
+    /// The model with the parameter of interest free on both sides, or kept at 0 or above.
+    let private withBounds (poi: string) (isBounded: bool) (model: Likelihood) : Likelihood =
+        let change (p: ModelParameter) : ModelParameter =
+            if p.Name <> poi then
+                p
+            else
+                let struct (low, high) = p.Bounds
+
+                { p with
+                    Bounds =
+                        if isBounded then
+                            struct (max 0.0 low, high)
+                        else
+                            struct (-infinity, infinity)
+                }
+
+        { model with
+            Blocks =
+                model.Blocks
+                |> List.map (fun b -> { b with Parameters = Array.map change b.Parameters })
+        }
+
+    let private startsOf (fitter: DataFitter) : float[][] =
+        let parameters = fitter.Fitter.Objective.Parameters
+        let isFree = Array.map2 (<) fitter.Fitter.Lower fitter.Fitter.Upper
+        let count = Starts.defaultCount parameters isFree
+
+        Array.append
+            [| fitter.Best.Point |]
+            (if count > 1 then
+                 Starts.around parameters isFree fitter.Best.Point count
+             else
+                 [||])
+
+    let private one (options: RunOptions) (fitter: DataFitter) (problem: DataProblem) : DataFit =
+        (DataFitter.fitAll options fitter [| problem |])[0]
+
+    /// Prepares tests of a model of terms. Priors of parameters of interest are left out if they are not flat, and the notes say so.
+    let prepare
+        (options: RunOptions)
+        (statistic: TestStatistic)
+        (poi: string option)
+        (model: Likelihood)
+        : Tester =
+        let name = poiOf model poi
+        let flat, notes = Profile.withoutPulls name model
+
+        let fitter =
+            flat
+            |> withBounds name (TestStatistic.isBounded statistic)
+            |> DataFitter.prepare { FitOptions.Default with Run = options }
+
+        let index = Array.IndexOf(Likelihood.names model, name)
+        let starts = startsOf fitter
+        let observed = Simulate.observed fitter.Predictor
+        let problem fixing data = DataFitter.problem fixing starts data fitter
+
+        // Without signal; for a discovery the other hypothesis has one.
+        let reference =
+            let mu = if statistic.IsQ0 then 1.0 else 0.0
+            one options fitter (problem [ name, mu ] observed)
+
+        let asimov = Simulate.expected options fitter.Predictor reference.Point
+        let free = one options fitter (problem [] observed)
+
+        let asimovFree =
+            one
+                options
+                fitter
+                { problem [] asimov with Starts = Array.append [| reference.Point |] starts }
+
+        {
+            Fitter = fitter
+            Poi = name
+            Index = index
+            Statistic = statistic
+            Observed = observed
+            Asimov = asimov
+            Free = free
+            AsimovFree = asimovFree
+            Reference = reference
+            Starts = Array.append [| reference.Point |] starts
+            Notes = notes
+        }
+
+    /// The worst of several ends.
+    let private worst (fits: DataFit list) : FitStatus =
+        fits
+        |> List.map _.Status
+        |> List.tryFind (fun s -> not s.IsConverged)
+        |> Option.defaultValue FitStatus.Converged
+
+    /// Tests values of the parameter of interest, all in one batch.
+    let tests (options: RunOptions) (tester: Tester) (mus: float[]) : HypothesisTest[] =
+        let problem (data: float[]) (mu: float) : DataProblem =
+            DataFitter.problem [ tester.Poi, mu ] tester.Starts data tester.Fitter
+
+        let fits =
+            Array.append
+                (mus |> Array.map (problem tester.Observed))
+                (mus |> Array.map (problem tester.Asimov))
+            |> DataFitter.fitAll options tester.Fitter
+
+        mus
+        |> Array.mapi (fun k mu ->
+            let fixed', asimovFixed = fits[k], fits[mus.Length + k]
+
+            let statistic (free: DataFit) (held: DataFit) : float =
+                TestStatistic.value
+                    tester.Statistic
+                    mu
+                    free.Point[tester.Index]
+                    (held.TwiceNll - free.TwiceNll)
+
+            let observed, asimov =
+                statistic tester.Free fixed', statistic tester.AsimovFree asimovFixed
+
+            {
+                Mu = mu
+                Statistic = observed
+                AsimovStatistic = asimov
+                Observed = TestStatistic.pValues tester.Statistic observed asimov
+                Expected = TestStatistic.bands |> Array.map (TestStatistic.expected asimov)
+                Fixed = fixed'
+                AsimovFixed = asimovFixed
+                Status =
+                    worst [ tester.Reference; tester.Free; tester.AsimovFree; fixed'; asimovFixed ]
+            })
+
+    /// Tests one value.
+    let test (options: RunOptions) (tester: Tester) (mu: float) : HypothesisTest =
+        (tests options tester [| mu |])[0]

@@ -1,0 +1,87 @@
+namespace FunLik
+
+open System
+open MathNet.Numerics.Distributions
+
+/// Likelihood-ratio statistics of one parameter of interest μ: Cowan, Cranmer, Gross and Vitells, arXiv:1007.1727.
+[<RequireQualifiedAccess>]
+type TestStatistic =
+    /// t_μ (eq. 8): two-sided.
+    | T
+    /// t̃_μ (eq. 11): two-sided, with μ ≥ 0.
+    | TTilde
+    /// q_μ (eq. 14): for upper limits; 0 where the best μ is above.
+    | Q
+    /// q̃_μ (eq. 16): for upper limits, with μ ≥ 0.
+    | QTilde
+    /// q_0 (eq. 12): for discovery; 0 where the best μ is below 0.
+    | Q0
+
+/// The probabilities of a hypothesis test of μ, from the asymptotic distributions.
+type PValues =
+    {
+        /// CLs+b: of data at least as far from μ, if μ is true.
+        Clsb: float
+        /// CLb: of the same, if there is no signal.
+        Clb: float
+    }
+
+    /// CLs = CLs+b / CLb.
+    member this.Cls: float = this.Clsb / this.Clb
+
+/// Statistics and their asymptotic probabilities.
+[<RequireQualifiedAccess>]
+module TestStatistic =
+
+    /// The names, as people write them.
+    let names: (string * TestStatistic) list =
+        [
+            "t", TestStatistic.T
+            "ttilde", TestStatistic.TTilde
+            "q", TestStatistic.Q
+            "qtilde", TestStatistic.QTilde
+            "q0", TestStatistic.Q0
+        ]
+
+    /// Whether μ is kept at 0 or above in the free fit.
+    let isBounded (statistic: TestStatistic) : bool = statistic.IsTTilde || statistic.IsQTilde
+
+    /// The statistic from twice ΔNLL between the fit at μ and the free one, and the best μ. Never negative.
+    let value (statistic: TestStatistic) (mu: float) (best: float) (twiceDeltaNll: float) : float =
+        match statistic with
+        | TestStatistic.T
+        | TestStatistic.TTilde -> max 0.0 twiceDeltaNll
+        | TestStatistic.Q
+        | TestStatistic.QTilde -> if best > mu then 0.0 else max 0.0 twiceDeltaNll
+        | TestStatistic.Q0 -> if best < 0.0 then 0.0 else max 0.0 twiceDeltaNll
+
+    let private above (x: float) : float = Normal.CDF(0.0, 1.0, -x)
+
+    /// The probabilities for a statistic (q, q̃, or q0) that is `observed` on the data and `asimov` on the Asimov data of the other hypothesis
+    /// (eqs. 57, 65 to 67; both as distances in standard deviations).
+    let pValues (statistic: TestStatistic) (observed: float) (asimov: float) : PValues =
+        let root, rootA = sqrt observed, sqrt asimov
+
+        let distance =
+            if statistic.IsQTilde && root > rootA && rootA > 0.0 then
+                (observed - asimov) / (2.0 * rootA)
+            else
+                root - rootA
+
+        { Clsb = above (distance + rootA); Clb = above distance }
+
+    /// The probabilities expected without signal where the data fluctuate by n standard deviations toward it.
+    let expected (asimov: float) (n: float) : PValues =
+        { Clsb = above (sqrt asimov - n); Clb = above -n }
+
+    /// The five of -2 to 2.
+    let bands: float[] = [| -2.0; -1.0; 0.0; 1.0; 2.0 |]
+
+    /// The root of the statistic on Asimov data at which CLs falls to a value, where the data fluctuate by n standard deviations.
+    let rootAtCls (cls: float) (n: float) : float = n - Normal.InvCDF(0.0, 1.0, cls * above -n)
+
+    /// The p-value of t_μ (eq. 35: χ² of one degree of freedom).
+    let pOfT (t: float) : float = 2.0 * above (sqrt t)
+
+    /// A p-value as a number of standard deviations, one-sided.
+    let significance (p: float) : float = -Normal.InvCDF(0.0, 1.0, p)
