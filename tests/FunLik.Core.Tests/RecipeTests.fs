@@ -55,7 +55,13 @@ let private recipe: Gen<Recipe> =
         let! quadratic = yesOrNo
 
         let! inputs =
-            Gen.elements [ InputScaling.Raw; InputScaling.Widths; InputScaling.Covariance ]
+            Gen.elements
+                [
+                    InputScaling.Raw
+                    InputScaling.Widths
+                    InputScaling.Covariance
+                    InputScaling.Curvature
+                ]
 
         let! products = yesOrNo
         let! kinks = yesOrNo

@@ -142,6 +142,62 @@ let ``whitened points have mean 0, variance 1 and no correlations, and the way b
     check false
 
 [<Fact>]
+let ``in coordinates of a curvature a quadratic curves by -1 in all directions, and one without a maximum has none``
+    ()
+    =
+    let law (n: int, seed: int) =
+        let points = Key.normals (40 * n) (Key.ofSeed seed)
+        let data = dataOf n points (randomQuadratic n seed) false
+        let whitening = Whitening.ofPoints true single data
+        let a = Key.normals (n * n) (Key.ofSeed (seed + 1))
+
+        // -(A Aᵀ + I) is negative definite.
+        let curvature (sign: float) : float[] =
+            Array.init (n * n) (fun p ->
+                let i, k = p / n, p % n
+                let product = Seq.sum (seq { for j in 0 .. n - 1 -> a[i * n + j] * a[k * n + j] })
+                sign * (product + (if i = k then 1.0 else 0.0)))
+
+        Assert.True((Whitening.ofCurvature (curvature 1.0) whitening).IsNone)
+
+        match Whitening.ofCurvature (curvature -1.0) whitening with
+        | None -> Assert.Fail "it has a maximum"
+        | Some found ->
+            // Column j of Back, in the old coordinates, is a direction of the new ones.
+            let direction (j: int) : float[] =
+                let x = found.Back |> Array.map (fun row -> row[j])
+                whitening.Forward |> Array.map (fun row -> Array.sum (Array.map2 (*) row x))
+
+            let s = curvature -1.0
+
+            for i in 0 .. n - 1 do
+                for j in 0 .. n - 1 do
+                    let u, v = direction i, direction j
+
+                    let along =
+                        Seq.sum (
+                            seq {
+                                for p in 0 .. n - 1 do
+                                    for q in 0 .. n - 1 -> u[p] * s[p * n + q] * v[q]
+                            }
+                        )
+
+                    Assert.Equal((if i = j then -1.0 else 0.0), along, 8)
+
+                    let unit =
+                        Array.sum (
+                            Array.map2
+                                (*)
+                                found.Forward[i]
+                                (found.Back |> Array.map (fun r -> r[j]))
+                        )
+
+                    Assert.Equal((if i = j then 1.0 else 0.0), unit, 8)
+
+    let cases = Gen.zip (Gen.choose (1, 5)) (Gen.choose (0, 10000))
+    Check.One(Config.QuickThrowOnFailure.WithMaxTest 25, Prop.forAll (Arb.fromGen cases) law)
+
+[<Fact>]
 let ``fewer points than parameters are whitened by their widths`` () =
     let data = correlated 3
     Assert.False((Whitening.ofPoints true single data).IsFull)

@@ -9,6 +9,8 @@ type InputScaling =
     | Widths
     /// With mean 0, variance 1 and no correlations.
     | Covariance
+    /// With mean 0, in units of the curvature of the fitted quadratic, which is 1 in all directions; by the covariance where that has no maximum.
+    | Curvature
 
 /// The parameters of Adam.
 type AdamSettings = { Beta1: float; Beta2: float; Epsilon: float }
@@ -79,7 +81,7 @@ module Recipe =
         {
             Name = "funlik"
             HasQuadratic = true
-            Inputs = InputScaling.Covariance
+            Inputs = InputScaling.Curvature
             HasProducts = false
             HasKinks = true
             Separable = Some { Hidden = [ 64; 64; 64 ]; Degree = 4 }
@@ -169,6 +171,7 @@ module Recipe =
             "raw", InputScaling.Raw
             "widths", InputScaling.Widths
             "covariance", InputScaling.Covariance
+            "curvature", InputScaling.Curvature
         ]
 
     let private integer (value: int) : JsonValue = JsonValue.Int(int64 value)
@@ -500,6 +503,7 @@ module Recipe =
                 | InputScaling.Raw -> "parameters as they are"
                 | InputScaling.Widths -> "parameters with mean 0 and variance 1"
                 | InputScaling.Covariance -> "parameters whitened by their covariance"
+                | InputScaling.Curvature -> "parameters whitened by the quadratic's curvature"
                 if recipe.HasProducts then
                     "their products"
                 if recipe.HasKinks then

@@ -141,17 +141,20 @@ module Surrogate =
             // Correlations mix parameters, and what does not interact would then seem to.
             let whitening = Whitening.ofPoints (not interactions.AreSparse) options training
 
-            let inputs =
-                match recipe.Inputs with
-                | InputScaling.Raw -> Whitening.identity n
-                | InputScaling.Widths -> Whitening.ofPoints false options training
-                | InputScaling.Covariance -> Whitening.ofPoints true options training
-
             let zero = Quadratic.constant n 0.0
 
             let quadratic =
                 mapped options whitening whitening zero 1.0 training
                 |> Quadratic.fit options quadraticWeight interactions
+
+            let inputs =
+                match recipe.Inputs with
+                | InputScaling.Raw -> Whitening.identity n
+                | InputScaling.Widths -> Whitening.ofPoints false options training
+                | InputScaling.Covariance -> Whitening.ofPoints true options training
+                | InputScaling.Curvature ->
+                    Whitening.ofCurvature quadratic.Curvature whitening
+                    |> Option.defaultWith (fun () -> Whitening.ofPoints true options training)
 
             let reference =
                 if recipe.HasQuadratic then

@@ -93,6 +93,42 @@ module Whitening =
                 IsFull = false
             }
 
+    /// Coordinates in which a function has the curvature -1 in every direction, of its second derivatives in other ones (n x n, row-major): as
+    /// far as it is a normal log density, its own widths and correlations, wherever the points lie. None where it is not a maximum.
+    let ofCurvature (curvature: float[]) (whitening: Whitening) : Whitening option =
+        let n = whitening.Centre.Length
+
+        // Scaled to 1 on the diagonal, so that the test below has no units.
+        let widths = Array.init n (fun i -> 1.0 / sqrt -curvature[i * n + i])
+
+        if not (Array.forall System.Double.IsFinite widths) then
+            None
+        else
+            try
+                let lower =
+                    Matrix<float>
+                        .Build.Dense(n, n, fun i k -> -curvature[i * n + k] * widths[i] * widths[k])
+                        .Cholesky()
+                        .Factor
+
+                if lower.Diagonal().Minimum() > 1e-6 then
+                    let scaled = Matrix<float>.Build.DenseOfDiagonalArray widths
+                    let rows (source: float[][]) = Matrix<float>.Build.DenseOfRowArrays source
+                    let inverse = lower.LowerTriangle().Inverse().Transpose()
+
+                    Some
+                        { whitening with
+                            Forward =
+                                lower.Transpose() * scaled.Inverse() * rows whitening.Forward
+                                |> rowsOf
+                            Back = rows whitening.Back * scaled * inverse |> rowsOf
+                            IsFull = true
+                        }
+                else
+                    None
+            with :? System.ArgumentException ->
+                None
+
     /// The standard deviation of each parameter; 1 in coordinates as they are.
     let widths (whitening: Whitening) : float[] =
         whitening.Back
