@@ -60,12 +60,20 @@ module Composite =
     let poissonLogDensity (count: Expr) (mean: Expr) : Expr =
         Expr.xlogy count mean - mean - Expr.logGamma (count + 1.0)
 
-    /// The products, element by element, of several vectors of length `width` that stand one behind the other, as a balanced tree; value
-    /// and gradient are exact where factors are zero.
+    /// Products of at most this many vectors are taken one after the other: engines do that in one loop.
+    let private longestChain = 40
+
+    /// The products, element by element, of several vectors of length `width` that stand one behind the other; value and gradient are
+    /// exact where factors are zero. Of many vectors, halves are multiplied first.
     let products (width: int) (factors: Expr) : Expr =
         let rec go (count: int) (values: Expr) : Expr =
+            let vector (k: int) : Expr = Expr.slice (k * width) width values
+
             if count = 1 then
                 values
+            elif count <= longestChain then
+                Seq.init (count - 1) (fun k -> vector (k + 1))
+                |> Seq.fold (fun (product: Expr) next -> product * next) (vector 0)
             else
                 let half = count / 2 * width
                 let pairs = Expr.slice 0 half values * Expr.slice half half values
@@ -73,12 +81,11 @@ module Composite =
                 if count % 2 = 0 then
                     go (count / 2) pairs
                 else
-                    let last = Expr.slice ((count - 1) * width) width values
-                    go (count / 2 + 1) (Expr.concat [ pairs; last ])
+                    go (count / 2 + 1) (Expr.concat [ pairs; vector (count - 1) ])
 
         go (Shape.size factors.Shape / width) factors
 
-    /// The product of all elements of a vector, as a balanced tree; value and gradient are exact where factors are zero.
+    /// The product of all elements of a vector; value and gradient are exact where factors are zero.
     let product (factors: Expr) : Expr =
         match factors.Shape with
         | Scalar -> factors

@@ -145,6 +145,11 @@ module Simplify =
             |> fst
         | _ -> [ indices, a ]
 
+    let private pieces (a: Expr) : Expr list =
+        match a.Node with
+        | Node.Apply(Op.Concat, parts) -> parts
+        | _ -> [ a ]
+
     /// Two vectors with other elements than zero at different places: one behind the other. So the gradient in a vector of which
     /// slices are read is a concatenation.
     let private besides (a: Expr) (b: Expr) : Expr option =
@@ -165,6 +170,11 @@ module Simplify =
             Expr.concat (parts |> List.map (snd >> narrow))
             |> Expr.scatterAdd (parts |> List.map fst |> Array.concat) length
             |> Some
+        | Node.Apply(Op.ScatterAdd(i, length), [ x ]), Node.Apply(Op.ScatterAdd(j, _), [ y ]) when
+            i.Length + j.Length <= 4 * length
+            ->
+            // One pass over the zeros is cheaper than two and a sum.
+            Some(Expr.scatterAdd (Array.append i j) length (Expr.concat (pieces x @ pieces y)))
         | _ -> None
 
     /// Elements of one vector that stand one behind the other again: its elements by index.
@@ -208,7 +218,12 @@ module Simplify =
         | Op.Add, [ a; Op1 Op.Neg b ]
         | Op.Add, [ Op1 Op.Neg b; a ] -> ofShape shape (a - b)
         | Op.Sub, [ a; Op1 Op.Neg b ] -> ofShape shape (a + b)
-        | Op.Add, [ a; b ] when a.Shape <> Scalar && a.Shape = b.Shape -> besides a b
+        | Op.Add, [ a; b ] when a.Shape <> Scalar && a.Shape = b.Shape ->
+            match a, b.Node with
+            | Op2 Op.Add (x, s), Node.Apply(Op.ScatterAdd _, _) when x.Shape = s.Shape ->
+                // What is scattered comes together behind what is not.
+                besides s b |> Option.map (fun both -> x + both)
+            | _ -> besides a b
         | Op.Sub, [ Uniform 0.0; a ] -> ofShape shape (-a)
         | (Op.Mul | Op.MaskedMul), [ a; Uniform 1.0 ]
         | (Op.Mul | Op.MaskedMul), [ Uniform 1.0; a ]

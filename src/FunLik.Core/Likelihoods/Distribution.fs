@@ -49,7 +49,8 @@ module Term =
             - Expr.sum (Expr.fill term.Shape (Expr.scalar 0.0) + term.Expectation)
             - Expr.sum (Expr.logGamma (x + 1.0))
         | Distribution.Normal sigma ->
-            let pull = (x - term.Expectation) / sigma
+            // One over a constant width is computed once.
+            let pull = (x - term.Expectation) * (1.0 / sigma)
             let widths = Expr.fill term.Shape (Expr.scalar 0.0) + log sigma
 
             -0.5 * Expr.sum (pull * pull)

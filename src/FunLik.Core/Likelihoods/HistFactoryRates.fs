@@ -219,20 +219,48 @@ module internal HistFactoryRates =
 
     // ---- Factors
 
-    /// For lists of factors, the products of each list: vectors of indices, short lists filled up with the index of 1, and their product.
+    /// The products of lists of factors: vectors of indices, short lists filled up with the index of 1, and their product. Lists that
+    /// are much longer than others come by themselves.
     let private productsOf (one: int) (factors: Expr) (lists: int[][]) : Expr option =
-        let longest = lists |> Seq.map _.Length |> Seq.max
+        let together (lists: int[][]) : Expr =
+            let longest = lists[0].Length
 
-        if longest = 0 then
-            None
-        else
             let index =
-                Array.init (longest * lists.Length) (fun k ->
+                Array.init (max 1 longest * lists.Length) (fun k ->
                     let list = lists[k % lists.Length]
                     let place = k / lists.Length
                     if place < list.Length then list[place] else one)
 
-            Some(Composite.products lists.Length (Expr.gather index factors))
+            Composite.products lists.Length (Expr.gather index factors)
+
+        if lists |> Array.forall Array.isEmpty then
+            None
+        else
+            let order = [| 0 .. lists.Length - 1 |] |> Array.sortBy (fun i -> -lists[i].Length)
+            let sorted = order |> Array.map (fun i -> lists[i])
+
+            // A class ends where lists are less than half as long as its first, but for short ones.
+            let classes = List<int>([ 0 ])
+
+            sorted
+            |> Array.iteri (fun i list ->
+                let first = sorted[classes[classes.Count - 1]]
+
+                if first.Length > 4 && 2 * list.Length < first.Length then
+                    classes.Add i)
+
+            classes.Add lists.Length
+
+            let products =
+                [
+                    for first, next in Seq.pairwise classes do
+                        together sorted[first .. next - 1]
+                ]
+                |> Expr.concat
+
+            let place = Array.zeroCreate lists.Length
+            order |> Array.iteri (fun position i -> place[i] <- position)
+            Some(Expr.gather place products)
 
     /// The factor of each unit: free factors, luminosities and normalisation uncertainties.
     let private unitFactors (model: Model) (order: int[]) (unitOf: int[]) : Expr option =

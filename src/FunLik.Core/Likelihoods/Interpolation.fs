@@ -50,33 +50,38 @@ module Interpolation =
     let private magnitude (alpha: Expr) : Expr =
         Expr.select (Expr.less alpha (Expr.scalar 0.0)) (-alpha) alpha
 
+    /// α where it lies between the variations, else 0, and the rest of it. A function that is 0 at 0 on either side of the variations is
+    /// then the sum of one of each part, and no branch has to be chosen between their values.
+    let private split (alpha: Expr) : struct (Expr * Expr) =
+        let isInside = Expr.less (abs alpha) (Expr.scalar 1.0)
+        let inside = Expr.select isInside alpha (Expr.scalar 0.0)
+        struct (inside, alpha - inside)
+
     /// The even part q of an additive code: a variation adds S α + A q(α) with S = ½(high - low) and A = ½(high + low) - nominal.
     let even (code: InterpolationCode) (alpha: Expr) : Expr =
-        let a = magnitude alpha
-        let square = alpha * alpha
-        let isInside = Expr.less a (Expr.scalar 1.0)
-
         match code with
-        | InterpolationCode.Code2 -> Expr.select isInside square (2.0 * a - 1.0)
+        | InterpolationCode.Code2 ->
+            // 2|α| - 1 outside, where |outside| is |α|.
+            let struct (inside, outside) = split alpha
+            let isOutside = Expr.less (Expr.scalar 0.0) (abs outside)
+            inside * inside + (2.0 * abs outside - isOutside)
         | InterpolationCode.Code4p ->
-            let polynomial = square * (1.875 + square * (0.375 * square - 1.25))
-            Expr.select isInside polynomial a
+            let struct (inside, outside) = split alpha
+            let square = inside * inside
+            square * (1.875 + square * (0.375 * square - 1.25)) + abs outside
         | InterpolationCode.Code0
         | InterpolationCode.Code1
-        | InterpolationCode.Code4 -> a
+        | InterpolationCode.Code4 -> magnitude alpha
 
     /// exp(S α + A |α|) that is `high` at 1 and `low` at -1.
-    let private exponential (high: float[]) (low: float[]) (alpha: Expr) : Expr =
+    let private exponential (high: float[]) (low: float[]) (alpha: Expr) (size: Expr) : Expr =
         let odd = Array.map2 (fun h l -> 0.5 * (log h - log l)) high low
         let even = Array.map2 (fun h l -> 0.5 * (log h + log l)) high low
 
-        let exponent =
-            if even |> Array.forall (fun v -> v = 0.0) then
-                odd * alpha
-            else
-                odd * alpha + even * magnitude alpha
-
-        exp exponent
+        if even |> Array.forall (fun v -> v = 0.0) then
+            exp (odd * alpha)
+        else
+            exp (odd * alpha + even * size)
 
     /// The coefficients of α, α² … α⁶ of code 4 between the variations: value, slope and curvature are those of the exponentials at ±1,
     /// and the value at 0 is 1.
@@ -100,19 +105,19 @@ module Interpolation =
     /// Factors on normalisations, element by element: 1 at α = 0, `high` at 1 and `low` at -1. Codes 1 and 4 need them above 0.
     let factors (code: InterpolationCode) (high: float[]) (low: float[]) (alpha: Expr) : Expr =
         match code with
-        | InterpolationCode.Code1 -> exponential high low alpha
+        | InterpolationCode.Code1 -> exponential high low alpha (magnitude alpha)
         | InterpolationCode.Code4 ->
             let coefficients = Array.map2 polynomial high low
             let coefficient (k: int) : float[] = coefficients |> Array.map (fun c -> c[k])
+            let struct (inside, outside) = split alpha
+            let square = inside * inside
 
-            let inside =
-                [ 4; 3; 2; 1; 0 ]
-                |> List.fold
-                    (fun (sum: Expr) k -> alpha * sum + coefficient k)
-                    (Expr.vector (coefficient 5))
+            let series (first: int) : Expr =
+                square * (square * coefficient (first + 4) + coefficient (first + 2))
+                + coefficient first
 
-            let isInside = Expr.less (magnitude alpha) (Expr.scalar 1.0)
-            Expr.select isInside (1.0 + alpha * inside) (exponential high low alpha)
+            let polynomial = 1.0 + (inside * series 0 + square * series 1)
+            polynomial * exponential high low outside (abs outside)
         | InterpolationCode.Code0
         | InterpolationCode.Code2
         | InterpolationCode.Code4p ->

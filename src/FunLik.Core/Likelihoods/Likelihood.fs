@@ -236,9 +236,25 @@ module Likelihood =
 
         theta, Expr.substitute replacement
 
-    /// The gradient of a scalar of the blocks' inputs in all parameters, in the model's order.
+    /// The gradient of a scalar of the blocks' inputs in all parameters, in the model's order. It is taken in the vector of all
+    /// parameters: what reads many blocks at once then has one derivative, and not one a block.
     let gradient (model: Likelihood) (y: Expr) : Expr =
-        Diff.gradients y (model.Blocks |> List.map ParameterBlock.leaf) |> Expr.concat
+        let theta, substitute = overTheta model
+        let inTheta = substitute [ y ] |> Simplify.run |> List.head
+        let leaves = model.Blocks |> List.map ParameterBlock.leaf
+
+        let restored (e: Expr) : Expr option =
+            if Expr.structural.Equals(e, theta) then
+                Some(
+                    if leaves.IsEmpty then
+                        Expr.full theta.Shape 0.0
+                    else
+                        Expr.concat leaves
+                )
+            else
+                None
+
+        (Expr.substitute restored [ Diff.grad inTheta theta ]).Head
 
     /// Applies a rewriting of expressions to all of a model.
     let private rewritten (replace: Expr -> Expr) (model: Likelihood) : Likelihood =
