@@ -277,7 +277,19 @@ module WorkspaceReader =
                 |> List.collect (fun (name, n) ->
                     place "measurements" $"the measurement '{name}' stands {n} times")
 
-            match empty @ twice with
+            let doubled =
+                channels
+                |> List.groupBy _.Name
+                |> List.collect (fun (name, same) ->
+                    same.Tail
+                    |> List.map (fun c ->
+                        Json.error
+                            ErrorKind.Name
+                            $"the channel '{name}' stands {same.Length} times"
+                            json
+                        |> Error.at c.Path))
+
+            match empty @ twice @ doubled with
             | [] ->
                 withObservations json observations channels
                 |> Result.map (fun all -> { Channels = all; Measurements = measurements })
