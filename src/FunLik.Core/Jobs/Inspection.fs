@@ -16,10 +16,42 @@ module Inspection =
         | Distribution.Poisson -> "poisson"
         | Distribution.Normal _ -> "normal"
 
+    /// What holds the parameters of each block besides the main measurement: distributions of constraints, and priors.
+    let private holds (model: Likelihood) : Map<string, string list> =
+        let constraints =
+            match model.Density with
+            | Density.Opaque _ -> []
+            | Density.Terms terms ->
+                terms
+                |> List.filter _.IsConstraint
+                |> List.collect (fun t ->
+                    Expr.inputs [ t.Expectation ]
+                    |> List.map (fun (name, _, _) -> name, distributionName t.Distribution))
+
+        constraints @ (model.Priors |> List.map (fun p -> p.Block, "prior"))
+        |> List.groupBy fst
+        |> List.map (fun (name, all) -> name, all |> List.map snd |> List.distinct)
+        |> Map.ofList
+
+    let private isFixed (p: ModelParameter) : bool =
+        let struct (low, high) = p.Bounds
+        low = high
+
+    /// Each parameter with what holds it.
+    let private held (model: Likelihood) : (ModelParameter * string list) list =
+        let holds = holds model
+
+        [
+            for block in model.Blocks do
+                let here = holds.TryFind block.Name |> Option.defaultValue []
+
+                for p in block.Parameters -> p, here
+        ]
+
     let private pair (struct (low, high): struct (float * float)) : JsonValue =
         JsonValue.Numbers [| low; high |]
 
-    let private parameterJson (p: ModelParameter) : JsonValue =
+    let private parameterJson (p: ModelParameter, holds: string list) : JsonValue =
         JsonValue.Object
             [
                 "name", JsonValue.Text p.Name
@@ -29,6 +61,8 @@ module Inspection =
                 "range", pair p.Range
                 "unit", JsonValue.Text p.Unit
                 "kinked", JsonValue.Bool p.IsKinked
+                "fixed", JsonValue.Bool(isFixed p)
+                "constraints", JsonValue.ofTexts holds
             ]
 
     let private termJson (term: Term) : JsonValue =
@@ -67,11 +101,7 @@ module Inspection =
                 "sha256", JsonValue.Text loaded.Sha256
                 "name", JsonValue.Text model.Name
                 "density", JsonValue.Text(if model.Density.IsTerms then "terms" else "opaque")
-                "parameters",
-                Likelihood.parameters model
-                |> Array.map parameterJson
-                |> List.ofArray
-                |> JsonValue.List
+                "parameters", held model |> List.map parameterJson |> JsonValue.List
                 "terms", terms model |> List.map termJson |> JsonValue.List
                 "priors", model.Priors |> List.map _.Block |> JsonValue.ofTexts
                 "profiled", profiled model |> JsonValue.ofTexts
@@ -96,27 +126,40 @@ module Inspection =
     let private interval (struct (low, high): struct (float * float)) : string =
         $"[{TextTable.significant 6 low}, {TextTable.significant 6 high}]"
 
-    let private parameterLines (parameters: ModelParameter[]) : string list =
+    let private status (p: ModelParameter, holds: string list) : string =
+        if isFixed p then "fixed"
+        elif holds.IsEmpty then "free"
+        else String.concat ", " holds
+
+    let private isFree (p: ModelParameter, holds: string list) : bool =
+        not (isFixed p) && holds.IsEmpty
+
+    let private parameterLines (parameters: (ModelParameter * string list) list) : string list =
         TextTable.lines
             [
                 TextTable.words "parameter"
                 TextTable.words "kind"
+                TextTable.words "held by"
                 TextTable.numbers "nominal"
                 TextTable.numbers "bounds"
                 TextTable.numbers "range"
                 TextTable.words "unit"
             ]
             [
-                for p in parameters ->
+                for p, holds in parameters ->
                     [
                         p.Name
                         kindName p.Kind + (if p.IsKinked then ", kinked" else "")
+                        status (p, holds)
                         TextTable.significant 6 p.Nominal
                         interval p.Bounds
                         interval p.Range
                         p.Unit
                     ]
             ]
+
+    /// More constraints than this are counted in the table for people.
+    let private mostConstraints = 12
 
     let private termLines (model: Likelihood) : string list =
         match model.Density with
@@ -127,6 +170,14 @@ module Inspection =
                     $"""profiled away: {String.concat ", " names}"""
             ]
         | Density.Terms terms ->
+            let constraints, main = terms |> List.partition _.IsConstraint
+
+            let shown, hidden =
+                if constraints.Length > mostConstraints then
+                    main, constraints
+                else
+                    terms, []
+
             TextTable.lines
                 [
                     TextTable.words "term"
@@ -135,7 +186,7 @@ module Inspection =
                     TextTable.words "part"
                 ]
                 [
-                    for t in terms ->
+                    for t in shown ->
                         [
                             t.Name
                             distributionName t.Distribution
@@ -143,6 +194,10 @@ module Inspection =
                             (if t.IsConstraint then "constraint" else "main")
                         ]
                 ]
+            @ [
+                if not hidden.IsEmpty then
+                    $"and {hidden.Length} constraints: --json lists them"
+            ]
 
     let private onnxRuntimeLine () : string =
         match
@@ -161,8 +216,10 @@ module Inspection =
     /// What the verb says of a model that came from this file.
     let report (context: VerbContext) (file: string) (loaded: LoadedModel) : Report =
         let model = loaded.Likelihood
-        let parameters = Likelihood.parameters model
-        let count wanted = parameters |> Array.filter (fun p -> p.Kind = wanted) |> Array.length
+        let parameters = held model
+        let count wanted = parameters |> List.filter wanted |> List.length
+        let main = terms model |> List.filter (fun t -> not t.IsConstraint)
+        let bins = main |> List.sumBy (fun t -> Shape.size t.Shape)
 
         {
             Converged = true
@@ -173,7 +230,10 @@ module Inspection =
                     $"  file     {file}"
                     $"  kind     {loaded.Kind}"
                     $"  SHA-256  {loaded.Sha256}"
-                    $"  pois {count ParameterKind.Poi}, nuisances {count ParameterKind.Nuisance}"
+                    $"  pois {count (fun (p, _) -> p.Kind.IsPoi)}, nuisances {count (fun (p, _) -> p.Kind.IsNuisance)}"
+                    $"  free {count (fun p -> isFree p)}, fixed {count (fst >> isFixed)}"
+                    if not main.IsEmpty then
+                        $"  channels {main.Length}, bins {bins}"
                     ""
                 ]
                 @ parameterLines parameters
