@@ -144,9 +144,14 @@ module internal Emit =
         fun f ->
             let source, target, lanes = f.At a, f.At out, f.Lanes
 
-            for k in 0 .. indices.Length - 1 do
-                (read (NativePtr.add source (indices[k] * lanes)) lanes)
-                    .CopyTo(write (NativePtr.add target (k * lanes)) lanes)
+            if lanes = 1 then
+                for k in 0 .. indices.Length - 1 do
+                    let x: 'T = NativePtr.get source indices[k]
+                    NativePtr.set target k x
+            else
+                for k in 0 .. indices.Length - 1 do
+                    (read (NativePtr.add source (indices[k] * lanes)) lanes)
+                        .CopyTo(write (NativePtr.add target (k * lanes)) lanes)
 
     let private scatterAdd<'T when 'T: unmanaged and 'T :> INumberBase<'T>>
         (indices: int[])

@@ -205,16 +205,15 @@ module internal HistFactoryRates =
                     [ Expr.sparse matrix both ], rows
 
             let rest = [| 0 .. model.Entries - 1 |] |> Array.except rows
-            let at (entries: int[]) : float[] = entries |> Array.map (fun e -> nominal[e])
-            let counts = Expr.concat changed + at rows
+            let order = Array.append rows rest
 
-            let all =
+            let unchanged =
                 if rest.Length = 0 then
-                    counts
+                    []
                 else
-                    Expr.concat [ counts; Expr.vector (at rest) ]
+                    [ Expr.full (Vector rest.Length) 0.0 ]
 
-            all, Array.append rows rest
+            Expr.concat (changed @ unchanged) + (order |> Array.map (fun e -> nominal[e])), order
         | _ -> Expr.vector nominal, [| 0 .. model.Entries - 1 |]
 
     // ---- Factors
