@@ -83,6 +83,7 @@ let ``options of workspaces go with the model`` () =
         {
             Patch = Some "set.json:a"
             Scalings = Some "s.json"
+            ScalingsTolerance = Some 1e-6
             Measurement = Some "first"
             Interpolation = [ "normsys", "code1"; "histosys", "code0" ]
         }
@@ -90,7 +91,7 @@ let ``options of workspaces go with the model`` () =
     Assert.Equal(
         Verb.Inspect { File = "m.json"; Options = options },
         parsed
-            "inspect --model m.json --patch set.json:a --scalings s.json --measurement first --interpolation normsys=code1,histosys=code0"
+            "inspect --model m.json --patch set.json:a --scalings s.json --scalings-tolerance 1e-6 --measurement first --interpolation normsys=code1,histosys=code0"
     )
 
 [<Fact>]

@@ -142,12 +142,13 @@ let ``options that a kind does not take are refused, all of them`` () =
             {
                 Patch = Some "patch.json"
                 Scalings = Some "scalings.json"
+                ScalingsTolerance = Some 1e-6
                 Measurement = Some "m"
                 Interpolation = [ "normsys", "code1" ]
             }
 
         let errors = ModelFile.load path options |> mistakes
-        Assert.Equal(4, errors.Length)
+        Assert.Equal(5, errors.Length)
 
         for error in errors do
             Assert.Equal(ErrorKind.Unsupported, error.Kind)

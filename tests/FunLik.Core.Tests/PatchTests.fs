@@ -93,6 +93,39 @@ let ``patches that do not fit say which operation``
     | Result.Error errors ->
         Assert.Equal<string option list>([ Some place ], errors |> List.map _.Path)
 
+/// Each copy doubles the document, or nests it deeper: both end with a message before memory or the stack does.
+[<Fact>]
+let ``patches that grow without end are refused`` () =
+    let many (operation: string) : string =
+        let operations = Seq.replicate 60 operation |> String.concat ", "
+        $"[{operations}]"
+
+    for patch, word in
+        [
+            many """{"op": "copy", "from": "/a", "path": "/a/-"}""", "nested too deep"
+            many """{"op": "copy", "from": "/a/0", "path": "/a/0/b"}""", "nested too deep"
+            """[{"op": "add", "path": "", "value": """
+            + String.replicate 62 "["
+            + String.replicate 62 "]"
+            + "}, "
+            + """{"op": "copy", "from": "/0", "path": "/0/0/0/-"}]""",
+            "nested too deep"
+        ] do
+        match apply """{"a": [{"x": 1}, 2, 3]}""" patch with
+        | Ok text -> failwith $"{text.Length} characters"
+        | Result.Error errors -> Assert.Contains(word, errors.Head.Message)
+
+    // A large value, copied again and again beside itself.
+    let large = Seq.init 100_000 string |> String.concat ", "
+
+    match
+        apply
+            $"""{{"a": [{large}], "b": []}}"""
+            (many """{"op": "copy", "from": "/a", "path": "/b/-"}""")
+    with
+    | Ok text -> failwith $"{text.Length} characters"
+    | Result.Error errors -> Assert.Contains("copies too much", errors.Head.Message)
+
 /// What is added can be taken away again, wherever it was put.
 [<Fact>]
 let ``removing what was added restores the document`` () =

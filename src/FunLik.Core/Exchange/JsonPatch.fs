@@ -121,6 +121,34 @@ module JsonPatch =
 
         go root [] path
 
+    /// Patches may copy this many values in all: each copy could double a document.
+    let private mostCopied = 1 <<< 22
+
+    /// How many values a node has, itself among them, and how deep they are nested; no deeper than is read.
+    let rec private measure (depth: int) (node: JsonNode) : struct (int * int) =
+        let below (items: JsonNode seq) : struct (int * int) =
+            items
+            |> Seq.fold
+                (fun (struct (count, deepest)) item ->
+                    let struct (more, inner) = measure (depth + 1) item
+                    struct (count + more, max deepest inner))
+                (struct (1, depth + 1))
+
+        match node with
+        | _ when depth > Json.maxDepth -> struct (1, depth)
+        | :? JsonObject as o -> below (o |> Seq.map _.Value)
+        | :? JsonArray as a -> below a
+        | _ -> struct (1, depth)
+
+    /// Refuses what would be nested deeper than is read.
+    let private fits (path: string list) (value: JsonNode) : Result<int, Failure> =
+        let struct (count, depth) = measure path.Length value
+
+        if depth > Json.maxDepth then
+            failure "nested too deep" $"{depth} levels" $"at most {Json.maxDepth}"
+        else
+            Ok count
+
     let private copyOf (node: JsonNode) : JsonNode = if isNull node then null else node.DeepClone()
 
     let private ofJson (json: Json) : JsonNode =
@@ -203,17 +231,36 @@ module JsonPatch =
     let private startsWith (first: string list) (path: string list) : bool =
         path.Length >= first.Length && List.truncate first.Length path = first
 
-    let private perform (root: JsonNode) (operation: PatchOperation) : Result<JsonNode, Failure> =
+    let private perform
+        (copied: int64 ref)
+        (root: JsonNode)
+        (operation: PatchOperation)
+        : Result<JsonNode, Failure> =
         let value () : JsonNode = operation.Value |> Option.map ofJson |> Option.toObj
         let from = operation.From |> Option.defaultValue []
 
+        let checkedValue () : Result<JsonNode, Failure> =
+            let node = value ()
+            fits operation.Path node |> Result.map (fun _ -> node)
+
         match operation.Name with
-        | "add" -> add root operation.Path (value ())
+        | "add" -> checkedValue () |> Result.bind (add root operation.Path)
         | "remove" -> remove root operation.Path
-        | "replace" -> replace root operation.Path (value ())
+        | "replace" -> checkedValue () |> Result.bind (replace root operation.Path)
         | "copy" ->
             find root from
-            |> Result.bind (fun node -> add root operation.Path (copyOf node))
+            |> Result.bind (fun node ->
+                fits operation.Path node
+                |> Result.bind (fun count ->
+                    copied.Value <- copied.Value + int64 count
+
+                    if copied.Value > int64 mostCopied then
+                        failure
+                            "the patch copies too much"
+                            $"{copied.Value} values"
+                            $"at most {mostCopied}"
+                    else
+                        add root operation.Path (copyOf node)))
         | "move" when operation.Path <> from && startsWith from operation.Path ->
             failure
                 "a value cannot move into itself"
@@ -222,7 +269,8 @@ module JsonPatch =
         | "move" ->
             find root from
             |> Result.bind (fun node ->
-                let moved = copyOf node
+                fits operation.Path node |> Result.map (fun _ -> copyOf node))
+            |> Result.bind (fun moved ->
                 remove root from |> Result.bind (fun rest -> add rest operation.Path moved))
         | _ ->
             find root operation.Path
@@ -234,11 +282,13 @@ module JsonPatch =
 
     /// The text of a document after the operations of a patch, all or none of them. Mistakes name the operation.
     let apply (operations: PatchOperation list) (document: Json) : Result<string, Error list> =
+        let copied = ref 0L
+
         let rec go (root: JsonNode) (rest: PatchOperation list) : Result<JsonNode, Error list> =
             match rest with
             | [] -> Ok root
             | next :: later ->
-                match perform root next with
+                match perform copied root next with
                 | Ok changed -> go changed later
                 | Result.Error f ->
                     Json.error ErrorKind.Value $"{f.Message} ({next.Name})" next.Place

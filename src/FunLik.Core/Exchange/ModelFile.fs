@@ -11,6 +11,8 @@ type ModelOptions =
         Patch: string option
         /// A file of scalings of signals with couplings.
         Scalings: string option
+        /// Eigenvalues of scalings may be negative by this part of the largest one; None: 1e-9.
+        ScalingsTolerance: float option
         /// The measurement, where the file has several.
         Measurement: string option
         /// Interpolation codes by modifier: `normsys` to `code1`.
@@ -22,6 +24,7 @@ type ModelOptions =
         {
             Patch = Option.None
             Scalings = Option.None
+            ScalingsTolerance = Option.None
             Measurement = Option.None
             Interpolation = []
         }
@@ -87,7 +90,8 @@ module ModelFile =
             {
                 Name = "histfactory"
                 Keys = Workspace.keys
-                Options = [ "patch"; "scalings"; "measurement"; "interpolation" ]
+                Options =
+                    [ "patch"; "scalings"; "scalings-tolerance"; "measurement"; "interpolation" ]
                 Read =
                     fun options json ->
                         Workspace.likelihood
@@ -95,7 +99,8 @@ module ModelFile =
                             options.Measurement
                             options.Interpolation
                             options.Scalings
-                            Scalings.defaultTolerance
+                            (options.ScalingsTolerance
+                             |> Option.defaultValue Scalings.defaultTolerance)
                             json
             }
         ]
@@ -134,6 +139,8 @@ module ModelFile =
                     "patch"
                 if options.Scalings.IsSome then
                     "scalings"
+                if options.ScalingsTolerance.IsSome then
+                    "scalings-tolerance"
                 if options.Measurement.IsSome then
                     "measurement"
                 if not options.Interpolation.IsEmpty then

@@ -24,6 +24,7 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] Model of FILE: string
         | [<Unique; EqualsAssignmentOrSpaced>] Patch of ``FILE|SET:NAME``: string
         | [<Unique; EqualsAssignmentOrSpaced>] Scalings of FILE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Scalings_Tolerance of X: string
         | [<Unique; EqualsAssignmentOrSpaced>] Measurement of NAME: string
         | [<Unique; EqualsAssignmentOrSpaced>] Interpolation of ``KIND=CODE,..``: string
 
@@ -33,6 +34,8 @@ module internal ArgumentForms =
                 | Model _ -> "the model's file"
                 | Patch _ -> "a JSON patch, or a patch of a patch set by its name, for a workspace"
                 | Scalings _ -> "a file of quadratic scalings in several pois, for a workspace"
+                | Scalings_Tolerance _ ->
+                    "how negative eigenvalues of scalings may be, in parts of the largest (default: 1e-9)"
                 | Measurement _ -> "the workspace's measurement (default: its first)"
                 | Interpolation _ -> "codes for a workspace: normsys=code1,histosys=code0"
 

@@ -21,12 +21,23 @@ module internal ArgumentRequests =
         |> Error.collect
         |> Result.bind (unique "--interpolation")
 
+    let private tolerance (given: string) : Result<float, Error list> =
+        number "--scalings-tolerance" given
+        |> Result.bind (fun value ->
+            if value >= 0.0 then
+                Ok value
+            else
+                wrong "--scalings-tolerance" "a negative tolerance"
+                |> Error.found given
+                |> Error.fail)
+
     let modelOptions (given: ParseResults<ModelArgument>) : Result<ModelOptions, Error list> =
         Validation.map3
-            (fun patch scalings measurement codes ->
+            (fun patch scalings measurement codes tolerance ->
                 {
                     Patch = patch
                     Scalings = scalings
+                    ScalingsTolerance = tolerance
                     Measurement = measurement
                     Interpolation = Option.defaultValue [] codes
                 })
@@ -34,6 +45,7 @@ module internal ArgumentRequests =
             (given.TryGetResult Scalings |> optional (text "--scalings"))
             (given.TryGetResult Measurement |> optional (text "--measurement"))
         |> Validation.apply (given.TryGetResult Interpolation |> optional interpolation)
+        |> Validation.apply (given.TryGetResult Scalings_Tolerance |> optional tolerance)
 
     /// A model that another option names than `--model`.
     let modelAt

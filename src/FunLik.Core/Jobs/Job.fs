@@ -285,6 +285,7 @@ module Job =
                         {
                             Patch = patch
                             Scalings = scalings
+                            ScalingsTolerance = None
                             Measurement = measurement
                             Interpolation = codes |> Option.defaultValue []
                         }

@@ -72,6 +72,36 @@ module HistFactory =
         }
         |> Set.ofSeq
 
+    /// The parameters of a name as they stand in expressions.
+    let private blockOf
+        (poi: string option)
+        (isKinked: string -> bool)
+        (set: ParameterSet)
+        : ParameterBlock =
+        let kind (i: int) : ParameterKind =
+            if poi = Some set.Name && i = 0 then
+                ParameterKind.Poi
+            else
+                ParameterKind.Nuisance
+
+        let parameter (i: int) : ModelParameter =
+            let name = if set.IsScalar then set.Name else $"{set.Name}[{i}]"
+
+            { ModelParameter.create name (kind i) set.Inits[i] with
+                Range = set.Bounds[i]
+                Bounds =
+                    if set.Fixed[i] then
+                        struct (set.Inits[i], set.Inits[i])
+                    else
+                        set.Bounds[i]
+                IsKinked = isKinked set.Name
+            }
+
+        if set.IsScalar then
+            ParameterBlock.ofParameter (parameter 0)
+        else
+            ParameterBlock.ofVector set.Name (Array.init set.Inits.Length parameter)
+
     let private constraintOf (block: ParameterBlock) (set: ParameterSet) : (Term * float[]) option =
         let leaf = ParameterBlock.leaf block
 
@@ -148,7 +178,7 @@ module HistFactory =
                 match checkPoi sets data with
                 | [] ->
                     let kinked = kinked codes data
-                    let blocks = sets |> List.map (HistFactoryRates.block data.Poi kinked.Contains)
+                    let blocks = sets |> List.map (blockOf data.Poi kinked.Contains)
                     let expected = HistFactoryRates.expected codes scalings sets blocks data
 
                     let terms =

@@ -2,221 +2,9 @@ namespace FunLik
 
 open System.Collections.Generic
 
-/// Which interpolation codes a model takes.
-type HistFactoryCodes =
-    {
-        /// For factors on normalisations.
-        NormSys: InterpolationCode
-        /// For changes of shapes: an additive code.
-        HistoSys: InterpolationCode
-    }
-
 /// Expected counts of a model as a few vector and matrix operations over all bins of all samples at once.
 [<RequireQualifiedAccess>]
 module internal HistFactoryRates =
-
-    /// One sample in one channel; its bins are entries `First`, `First` + 1, ….
-    type private Unit =
-        {
-            Channel: HistChannel
-            Sample: HistSample
-            First: int
-            /// The place of the channel's first bin among all bins.
-            FirstBin: int
-        }
-
-    type private Model =
-        {
-            Units: Unit[]
-            Entries: int
-            Bins: int
-            /// The bin of each entry.
-            BinOf: int[]
-            /// All parameters as one vector; None if there are none.
-            Theta: Expr option
-            /// The place of a name's first parameter.
-            Offset: IReadOnlyDictionary<string, int>
-            ThetaSize: int
-            Codes: HistFactoryCodes
-        }
-
-    /// The parameters of a name as they stand in expressions.
-    let block (poi: string option) (isKinked: string -> bool) (set: ParameterSet) : ParameterBlock =
-        let kind (i: int) : ParameterKind =
-            if poi = Some set.Name && i = 0 then
-                ParameterKind.Poi
-            else
-                ParameterKind.Nuisance
-
-        let parameter (i: int) : ModelParameter =
-            let name = if set.IsScalar then set.Name else $"{set.Name}[{i}]"
-
-            { ModelParameter.create name (kind i) set.Inits[i] with
-                Range = set.Bounds[i]
-                Bounds =
-                    if set.Fixed[i] then
-                        struct (set.Inits[i], set.Inits[i])
-                    else
-                        set.Bounds[i]
-                IsKinked = isKinked set.Name
-            }
-
-        if set.IsScalar then
-            ParameterBlock.ofParameter (parameter 0)
-        else
-            ParameterBlock.ofVector set.Name (Array.init set.Inits.Length parameter)
-
-    let private unitsOf (data: HistFactoryData) : Unit[] =
-        let units = List<Unit>()
-        let mutable entry = 0
-        let mutable bin = 0
-
-        for channel in data.Channels do
-            for sample in channel.Samples do
-                units.Add { Channel = channel; Sample = sample; First = entry; FirstBin = bin }
-
-                entry <- entry + channel.Observed.Length
-
-            bin <- bin + channel.Observed.Length
-
-        units.ToArray()
-
-    // ---- What is added: nominal counts and changes of shapes
-
-    /// Half the difference of two variations, and what their mean has above the nominal counts.
-    let private parts
-        (nominal: float[])
-        (high: float[])
-        (low: float[])
-        : struct (float[] * float[]) =
-        struct (Array.map2 (fun h l -> 0.5 * (h - l)) high low,
-                Array.map3 (fun n h l -> 0.5 * ((h - n) + (l - n))) nominal high low)
-
-    /// Columns k and values of what a unit's shapes add: column h multiplies the h-th parameter, column `count` + h its even part.
-    let private columns
-        (index: IReadOnlyDictionary<string, int>)
-        (count: int)
-        (unit: Unit)
-        : (int * float[]) list =
-        unit.Sample.Modifiers
-        |> List.collect (fun m ->
-            match m.Modification with
-            | Modification.HistoSys(high, low) ->
-                let struct (odd, even) = parts unit.Sample.Nominal high low
-                [ index[m.Name], odd; count + index[m.Name], even ]
-            | _ -> [])
-        |> List.filter (fun (_, values) -> values |> Array.exists (fun v -> v <> 0.0))
-
-    /// Counts before factors, and the entry at each of their places.
-    let private additive (model: Model) : Expr * int[] =
-        let names =
-            model.Units
-            |> Seq.collect (fun u -> u.Sample.Modifiers)
-            |> Seq.filter _.Modification.IsHistoSys
-            |> Seq.map _.Name
-            |> Seq.distinct
-            |> Seq.sortBy (fun name -> model.Offset[name])
-            |> Array.ofSeq
-
-        let nominal = model.Units |> Array.collect _.Sample.Nominal
-
-        let index = names |> Array.mapi (fun i name -> name, i) |> readOnlyDict
-        let filled = model.Units |> Array.map (columns index names.Length)
-
-        let groups =
-            Array.map2
-                (fun unit (entries: (int * float[]) list) ->
-                    {
-                        Rows = [| unit.First .. unit.First + unit.Sample.Nominal.Length - 1 |]
-                        Columns = entries |> List.map fst |> List.sort |> Array.ofList
-                    })
-                model.Units
-                filled
-            |> List.ofArray
-
-        let used = groups |> List.exists (fun g -> g.Columns.Length > 0)
-
-        match model.Theta with
-        | Some theta when used ->
-            let alpha = theta |> Expr.gather (names |> Array.map (fun n -> model.Offset[n]))
-            let both = Expr.concat [ alpha; Interpolation.even model.Codes.HistoSys alpha ]
-            let place = Array.create model.Entries -1
-
-            // Values go to a matrix by its row and column.
-            let fill (put: int -> int -> float -> unit) : unit =
-                for unit, entries in Array.zip model.Units filled do
-                    for column, values in entries do
-                        values
-                        |> Array.iteri (fun i v ->
-                            if v <> 0.0 then
-                                put (unit.First + i) column v)
-
-            let changed, rows =
-                match HistFactoryBlocks.plan groups with
-                | ProductPlan.Dense blocks ->
-                    let blockOf = Array.create model.Entries -1
-
-                    blocks
-                    |> List.iteri (fun b block ->
-                        block.Rows
-                        |> Array.iteri (fun row entry ->
-                            blockOf[entry] <- b
-                            place[entry] <- row))
-
-                    let matrices =
-                        blocks
-                        |> List.map (fun b ->
-                            Array.zeroCreate<float>(b.Rows.Length * b.Columns.Length))
-                        |> Array.ofList
-
-                    let widths = blocks |> List.map _.Columns.Length |> Array.ofList
-
-                    let columnOf =
-                        blocks
-                        |> List.map (fun b -> b.Columns |> Array.mapi (fun k c -> c, k) |> dict)
-                        |> Array.ofList
-
-                    fill (fun entry column v ->
-                        let b = blockOf[entry]
-                        matrices[b][place[entry] * widths[b] + columnOf[b][column]] <- v)
-
-                    let products =
-                        blocks
-                        |> List.mapi (fun b block ->
-                            Expr.matVec
-                                (Expr.matrix block.Rows.Length widths[b] matrices[b])
-                                (Expr.gather block.Columns both))
-
-                    products, blocks |> List.map _.Rows |> Array.concat
-                | ProductPlan.Sparse rows ->
-                    rows |> Array.iteri (fun row entry -> place[entry] <- row)
-                    let lines = Array.init rows.Length (fun _ -> List<struct (int * float)>())
-                    fill (fun entry column v -> lines[place[entry]].Add(struct (column, v)))
-
-                    let matrix =
-                        SparseMatrix(
-                            rows.Length,
-                            2 * names.Length,
-                            lines |> Array.scan (fun start line -> start + line.Count) 0,
-                            lines |> Array.collect (fun l -> [| for struct (c, _) in l -> c |]),
-                            lines |> Array.collect (fun l -> [| for struct (_, v) in l -> v |])
-                        )
-
-                    [ Expr.sparse matrix both ], rows
-
-            let rest = [| 0 .. model.Entries - 1 |] |> Array.except rows
-            let order = Array.append rows rest
-
-            let unchanged =
-                if rest.Length = 0 then
-                    []
-                else
-                    [ Expr.full (Vector rest.Length) 0.0 ]
-
-            Expr.concat (changed @ unchanged) + (order |> Array.map (fun e -> nominal[e])), order
-        | _ -> Expr.vector nominal, [| 0 .. model.Entries - 1 |]
-
-    // ---- Factors
 
     /// The products of lists of factors: vectors of indices, short lists filled up with the index of 1, and their product. Lists that
     /// are much longer than others come by themselves.
@@ -262,7 +50,7 @@ module internal HistFactoryRates =
             Some(Expr.gather place products)
 
     /// The factor of each unit: free factors, luminosities and normalisation uncertainties.
-    let private unitFactors (model: Model) (order: int[]) (unitOf: int[]) : Expr option =
+    let private unitFactors (model: HistPlan) (order: int[]) (unitOf: int[]) : Expr option =
         let free = Dictionary<int, int>()
         let varied = Dictionary<struct (int * float * float), int>()
 
@@ -325,7 +113,7 @@ module internal HistFactoryRates =
         | _ -> None
 
     /// The parameters that multiply single bins, by entry.
-    let private binParameters (model: Model) : int[][] =
+    let private binParameters (model: HistPlan) : int[][] =
         let lists = Array.init model.Entries (fun _ -> List<int>())
         let uses = Dictionary<string, List<string * int>>()
 
@@ -372,7 +160,7 @@ module internal HistFactoryRates =
         lists |> Array.map _.ToArray()
 
     /// Splits the parameters of entries into those that all samples of a bin have, and the others.
-    let private commonFirst (model: Model) (lists: int[][]) : int[][] * int[][] =
+    let private commonFirst (model: HistPlan) (lists: int[][]) : int[][] * int[][] =
         let common = Array.zeroCreate<int[]> model.Bins
 
         lists
@@ -397,7 +185,7 @@ module internal HistFactoryRates =
 
         common, own
 
-    let private binFactors (model: Model) (lists: int[][]) : Expr option =
+    let private binFactors (model: HistPlan) (lists: int[][]) : Expr option =
         match model.Theta with
         | Some theta when lists |> Array.exists (fun l -> l.Length > 0) ->
             if lists |> Array.forall (fun l -> l.Length = 1) then
@@ -408,7 +196,7 @@ module internal HistFactoryRates =
 
     /// The factors that couplings give.
     let private couplingFactors
-        (model: Model)
+        (model: HistPlan)
         (scalings: QuadraticScaling list)
         (order: int[])
         (unitOf: int[])
@@ -447,7 +235,7 @@ module internal HistFactoryRates =
         (blocks: ParameterBlock list)
         (data: HistFactoryData)
         : Expr =
-        let units = unitsOf data
+        let units = HistFactoryShapes.unitsOf data
 
         let offsets =
             sets |> List.mapFold (fun place s -> (s.Name, place), place + s.Inits.Length) 0
@@ -474,7 +262,7 @@ module internal HistFactoryRates =
                 Codes = codes
             }
 
-        let counts, order = additive model
+        let counts, order = HistFactoryShapes.additive model
         let common, own = commonFirst model (binParameters model)
 
         let factors =

@@ -11,6 +11,7 @@ internal static class Sources
         new(
             OptionModule.OfObj(options.Patch),
             OptionModule.OfObj(options.Scalings),
+            OptionModule.OfNullable(options.ScalingsTolerance),
             OptionModule.OfObj(options.Measurement),
             ListModule.OfSeq(options.Interpolation.Select(pair => Tuple.Create(pair.Key, pair.Value))));
 }

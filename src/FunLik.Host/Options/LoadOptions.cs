@@ -9,6 +9,9 @@ public sealed record LoadOptions
     /// <summary>A file of quadratic scalings for a workspace. Default: none.</summary>
     public string? Scalings { get; init; }
 
+    /// <summary>Eigenvalues of scalings may be negative by this part of the largest one. Default: 1e-9.</summary>
+    public double? ScalingsTolerance { get; init; }
+
     /// <summary>The measurement of a workspace. Default: its first.</summary>
     public string? Measurement { get; init; }
 
