@@ -97,12 +97,12 @@ let ``patches that do not fit say which operation``
 [<Fact>]
 let ``patches that grow without end are refused`` () =
     let many (operation: string) : string =
-        let operations = Seq.replicate 60 operation |> String.concat ", "
+        let operations = Seq.replicate 90 operation |> String.concat ", "
         $"[{operations}]"
 
     for patch, word in
         [
-            many """{"op": "copy", "from": "/a", "path": "/a/-"}""", "nested too deep"
+            many """{"op": "copy", "from": "/a", "path": "/a/-"}""", "copies too much"
             many """{"op": "copy", "from": "/a/0", "path": "/a/0/b"}""", "nested too deep"
             """[{"op": "add", "path": "", "value": """
             + String.replicate 62 "["

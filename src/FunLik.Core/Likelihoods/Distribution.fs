@@ -109,23 +109,39 @@ module Term =
         | Distribution.Poisson -> Some(Expr.sum (Expr.less term.Expectation (Expr.scalar 0.0)))
         | Distribution.Normal _ -> None
 
+    /// The vector of which an expectation is a piece.
+    let private wholeOf (term: Term) : Expr option =
+        match term.Expectation.Node with
+        | Node.Apply(Op.Gather _, [ vector ]) -> Some vector
+        | _ -> None
+
+    /// Parameters and pieces of a vector stand in memory already.
+    let private isWritten (term: Term) : bool =
+        term.Expectation.Node.IsInput || (wholeOf term).IsSome
+
     /// The log densities of terms and the scalars that are above 0 where they have none. Terms of one distribution are taken together, so
-    /// that many small ones are one vector operation.
+    /// that many small ones, and pieces of one vector, are one vector operation.
     let together (terms: Term list) : (Expr * Expr option) list =
         let alone (term: Term) = logDensity term, violation term
 
-        let small, large =
-            terms |> List.partition (fun t -> Shape.size t.Shape < largestJoined)
+        let arePieces (group: Term list) : bool =
+            match group |> List.map wholeOf |> List.distinctBy (Option.map _.Hash) with
+            | [ Some _ ] -> group.Length > 1
+            | _ -> false
+
+        let joinable, large =
+            terms
+            |> List.partition (fun t -> Shape.size t.Shape < largestJoined || isWritten t)
 
         let groups =
-            small
+            joinable
             |> List.groupBy _.Distribution.IsPoisson
             |> List.collect (fun (_, same) ->
-                if same.Length < fewestJoined then
-                    List.map alone same
-                else
+                if same.Length >= fewestJoined || arePieces same then
                     let data, term = joined same
-                    [ logDensityAt data term, violation term ])
+                    [ logDensityAt data term, violation term ]
+                else
+                    List.map alone same)
 
         List.map alone large @ groups
 
