@@ -88,8 +88,8 @@ let train
     |> Seq.min
     |> fun seconds -> float batches / seconds
 
-/// Batches of an epoch of some 0.3 s.
-let batchesFor (hidden: int) : int = max 8 (int (1e11 / stepFlop hidden))
+/// Batches of an epoch of some 0.3 s, of 10,000 rows at least.
+let batchesFor (hidden: int) : int = max 20 (int (1e11 / stepFlop hidden))
 
 let training (threads: int) =
     let options = { RunOptions.Single with Threads = threads }
@@ -103,7 +103,7 @@ let training (threads: int) =
         |> report "epoch" hidden
 
     for hidden in gradientSizes do
-        train (Loss.ValuesAndGradients 1.0) hidden (batchesFor hidden / 2) 32 options
+        train (Loss.ValuesAndGradients 1.0) hidden (batchesFor hidden) 32 options
         |> report "gradients" hidden
 
 // ---- Inference

@@ -45,9 +45,10 @@ module Gemm =
         let byRow, byColumn =
             Strided.from source rowStride, Strided.from source columnStride
 
-        for k in 0 .. depth - 1 do
-            for i in rows .. target.Stride - 1 do
-                NativePtr.write (target.At(k, i)) Unchecked.defaultof<'T>
+        if rows < target.Stride then
+            for k in 0 .. depth - 1 do
+                for i in rows .. target.Stride - 1 do
+                    NativePtr.write (target.At(k, i)) Unchecked.defaultof<'T>
 
         if columnStride = 1 && rows >= v && depth >= v && Avx.IsSupported then
             // Whole cache lines of the source before the next rows.

@@ -3,6 +3,7 @@ namespace FunLik
 open System
 open System.Runtime.CompilerServices
 open System.Runtime.Intrinsics
+open System.Runtime.Intrinsics.X86
 open Microsoft.FSharp.NativeInterop
 
 #nowarn "9"
@@ -41,6 +42,10 @@ module internal GemmTile =
 
     [<Literal>]
     let private UnpackedDepth = 256
+
+    // How many steps of the depth before its use a part of A is called for: one that lies in memory comes in time.
+    [<Literal>]
+    let private PrefetchSteps = 32
 
     /// Columns of a strip of B.
     let inline stripColumns<'T> : int = 2 * Vector512<'T>.Count
@@ -118,6 +123,9 @@ module internal GemmTile =
         let mutable pb = b.First
 
         for _ in 1..depth do
+            if wide && Sse.IsSupported then
+                Sse.Prefetch0(NativePtr.toVoidPtr (shift pa (PrefetchSteps * step)))
+
             let b0 = Vector512.Load pb
 
             let b1 =
@@ -339,6 +347,59 @@ module internal GemmTile =
 
             strip false (a.From(panel, 0)) height depth padded result accumulate
             copyBlock result c height columns
+
+    // The last columns of C, fewer than a strip of B has, by way of a whole tile.
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    let private margin<'T when 'T: unmanaged>
+        (a: Strided<'T>)
+        rows
+        depth
+        (b: Strided<'T>)
+        columns
+        (c: Strided<'T>)
+        accumulate
+        =
+        let width = stripColumns<'T>
+        let result = Strided.from (NativePtr.stackalloc<'T>(PanelRows * width)) width
+
+        let copy (source: Strided<'T>) (target: Strided<'T>) height =
+            for row in 0 .. height - 1 do
+                Span<'T>(NativePtr.toVoidPtr (source.At(row, 0)), columns)
+                    .CopyTo(Span<'T>(NativePtr.toVoidPtr (target.At(row, 0)), columns))
+
+        for panel in 0 .. (rows - 1) / PanelRows do
+            let height = min PanelRows (rows - panel * PanelRows)
+            let c = c.From(panel * PanelRows, 0)
+
+            if accumulate then
+                copy c result height
+
+            let wide = columns > Vector512<'T>.Count
+            strip wide (a.From(panel, 0)) height depth b result accumulate
+            copy result c height
+
+    /// C (+)= A·B like `multiply`, for packed B whose missing columns are there to be read.
+    [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
+    let multiplyPadded<'T when 'T: unmanaged>
+        (a: Strided<'T>, rows, depth, strips: Strided<'T>, columns, c: Strided<'T>, accumulate)
+        : unit =
+        let width = stripColumns<'T>
+
+        for block in 0 .. (max depth 1 - 1) / PackedDepth do
+            let k = block * PackedDepth
+            let kc = min PackedDepth (depth - k)
+            let accumulate = accumulate || k > 0
+            let a = a.From(0, k * PanelRows)
+
+            for index in 0 .. (columns - 1) / width do
+                let left = columns - index * width
+                let b = (Strided.from (strips.At(index, 0)) width).From(k, 0)
+                let c = c.From(0, index * width)
+
+                if left >= width then
+                    strip true a rows kc b c accumulate
+                else
+                    margin a rows kc b left c accumulate
 
     /// C (+)= A·B: the packed panels of A are the rows of `a`; the strips of B, two vectors wide,
     /// are the rows of `strips`, and inside one the rows of B lie ldb apart.

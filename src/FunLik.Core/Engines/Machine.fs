@@ -13,7 +13,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     (layout: Layout, rowInputs: (string * Shape)[]) =
 
     /// Tiles that take part in products of rows together.
-    static let group = 4
+    static let group = 2
 
     /// Elements of a loop over what is shared that one thread does at a go.
     static let range = 16384

@@ -124,7 +124,7 @@ module internal Products =
         let c: Strided<'T> =
             Strided.from (NativePtr.add (f.At out) (first * columns)) columns
 
-        GemmTile.multiply (panels, rows, depth, strips, right.Panel, columns, c, accumulate)
+        GemmTile.multiplyPadded (panels, rows, depth, strips, columns, c, accumulate)
 
     /// The rows of a part: whole panels whose elements are whole registers of the update that follows, so that parts share none.
     let partRows (rows: int) (columns: int) : int =

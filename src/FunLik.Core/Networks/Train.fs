@@ -74,12 +74,16 @@ type Trainer =
             Batches: int
             Training: Rows
             Validation: Rows
-            Step: Kernel<float32>
-            Validate: Kernel<float32>
+            /// Sessions that take steps, and those that validate.
+            Steppers: Sessions
+            Judges: Sessions
         }
 
 /// Points and their targets in single precision: by name, the numbers of a row and the rows.
 and private Rows = { Count: int; Columns: Map<string, struct (int * float32[])> }
+
+/// Sessions of a kernel, whose memory serves one epoch after the other, and what they read that all rows share.
+and private Sessions = { Reads: Set<string>; Free: Pool<Session<float32>> }
 
 /// Training: a run is a sequence of states, one an epoch.
 [<RequireQualifiedAccess>]
@@ -144,6 +148,29 @@ module Train =
     let private binding: string -> Binding =
         Binding.ofRole (Set.ofList [ inputName; Loss.valueName; Loss.gradientName ])
 
+    let private sessions (kernel: Kernel<float32>) : Sessions =
+        let zeros =
+            kernel.SharedInputs
+            |> Array.map (fun (name, shape) -> name, Array.zeroCreate<float32>(Shape.size shape))
+            |> Map.ofArray
+
+        {
+            Reads = zeros |> Map.keys |> Set.ofSeq
+            Free = Pool<Session<float32>>(fun () -> kernel.Bind(zeros, Map.empty))
+        }
+
+    /// What a session with these values gives. One that fails is not used again.
+    let private using
+        (sessions: Sessions)
+        (values: Weights)
+        (run: Session<float32> -> 'result)
+        : 'result =
+        let session = sessions.Free.Take()
+        session.Update(values |> Map.filter (fun name _ -> sessions.Reads.Contains name))
+        let result = run session
+        sessions.Free.Give session
+        result
+
     /// Compiles a plan for its data. Mistakes are reported together.
     let prepare
         (plan: TrainingPlan)
@@ -194,8 +221,14 @@ module Train =
             let stepping =
                 Program.ofOutputs ((lossName, loss) :: (stepName, step + 1.0) :: updates)
 
+            // Whatever is updated, if a step reads it.
             let carried =
-                Program.inputs stepping |> Array.map (fun (name, _, _) -> name) |> Set.ofArray
+                let named = stepName :: List.map fst updates |> Set.ofList
+
+                Program.inputs stepping
+                |> Array.map (fun (name, _, _) -> name)
+                |> Array.filter named.Contains
+                |> Set.ofArray
 
             Ok
                 {
@@ -205,13 +238,11 @@ module Train =
                     Batches = batches
                     Training = rowsOf training
                     Validation = rowsOf validation
-                    Step =
-                        Engine.compileCarrying
-                            (Set.intersect carried (updates |> List.map fst |> Set.ofList)
-                             |> Set.add stepName)
-                            binding
-                            stepping
-                    Validate = Program.ofOutputs [ lossName, loss ] |> Engine.compileSingle binding
+                    Steppers = Engine.compileCarrying carried binding stepping |> sessions
+                    Judges =
+                        Program.ofOutputs [ lossName, loss ]
+                        |> Engine.compileSingle binding
+                        |> sessions
                 }
 
     /// The largest number of epochs.
@@ -246,16 +277,15 @@ module Train =
 
     /// The validation loss of some weights.
     let private validate (options: RunOptions) (trainer: Trainer) (weights: Weights) : float =
-        let session = trainer.Validate.Bind(weights, Map.empty)
+        using trainer.Judges weights (fun session ->
+            let inputs =
+                session.RowInputs
+                |> Array.map (fun (name, _) ->
+                    let struct (_, values) = trainer.Validation.Columns[name]
+                    values)
 
-        let inputs =
-            session.RowInputs
-            |> Array.map (fun (name, _) ->
-                let struct (_, values) = trainer.Validation.Columns[name]
-                values)
-
-        let outputs = session.Evaluate(trainer.Validation.Count, inputs, options)
-        float outputs[0].[0]
+            let outputs = session.Evaluate(trainer.Validation.Count, inputs, options)
+            float outputs[0].[0])
 
     /// The numbers of the optimiser as inputs of a step.
     let private numberInputs (trainer: Trainer) (state: TrainingState) : Weights =
@@ -282,42 +312,43 @@ module Train =
             (stepNumber, [ numberInputs trainer state; state.Weights; state.Slots ])
             ||> List.fold (Map.fold (fun all name values -> Map.add name values all))
 
-        let session = trainer.Step.Bind(start, Map.empty)
+        using trainer.Steppers start (fun session ->
+            let columns =
+                session.RowInputs
+                |> Array.map (fun (name, _) ->
+                    let struct (width, values) = data.Columns[name]
+                    struct (width, values, Array.zeroCreate<float32>(batch * width)))
 
-        let columns =
-            session.RowInputs
-            |> Array.map (fun (name, _) ->
-                let struct (width, values) = data.Columns[name]
-                struct (width, values, Array.zeroCreate<float32>(batch * width)))
+            let inputs = columns |> Array.map (fun struct (_, _, rows) -> rows)
 
-        let inputs = columns |> Array.map (fun struct (_, _, rows) -> rows)
+            let results =
+                session.Outputs
+                |> Array.map (fun o -> o.Name, Array.zeroCreate<float32>(Shape.size o.Shape))
 
-        let results =
-            session.Outputs
-            |> Array.map (fun o -> o.Name, Array.zeroCreate<float32>(Shape.size o.Shape))
+            let outputs = results |> Array.map snd
 
-        let outputs = results |> Array.map snd
+            let mutable total = 0.0
+            let mutable b = 0
 
-        let mutable total = 0.0
-        let mutable b = 0
+            while b < trainer.Batches && Double.IsFinite total do
+                for struct (width, values, rows) in columns do
+                    for r in 0 .. batch - 1 do
+                        Array.Copy(values, order[b * batch + r] * width, rows, r * width, width)
 
-        while b < trainer.Batches && Double.IsFinite total do
-            for struct (width, values, rows) in columns do
-                for r in 0 .. batch - 1 do
-                    Array.Copy(values, order[b * batch + r] * width, rows, r * width, width)
+                session.Run(batch, inputs, outputs, options)
+                total <- total + float outputs[0].[0]
+                b <- b + 1
 
-            session.Run(batch, inputs, outputs, options)
-            total <- total + float outputs[0].[0]
-            b <- b + 1
+            let returned = Map.ofArray results
 
-        let returned = Map.ofArray results
+            let next (name: string) (_: float32[]) : float32[] =
+                match returned.TryFind name with
+                | Some values -> values
+                | None -> session.Read name
 
-        let next (name: string) (_: float32[]) : float32[] =
-            match returned.TryFind name with
-            | Some values -> values
-            | None -> session.Read name
-
-        struct (total / float trainer.Batches, Map.map next state.Weights, Map.map next state.Slots)
+            struct (total / float trainer.Batches,
+                    Map.map next state.Weights,
+                    Map.map next state.Slots))
 
     /// One epoch.
     let epoch
