@@ -95,6 +95,54 @@ let ``options of workspaces go with the model`` () =
     )
 
 [<Fact>]
+let ``profiles, intervals, contours and impacts are values too`` () =
+    Assert.Equal(
+        Verb.Profile(source, { Keep = [ "a"; "b" ]; Points = "p.json" }),
+        parsed "profile --model m.json --keep a --keep b --points p.json"
+    )
+
+    Assert.Equal(
+        Verb.Interval(
+            source,
+            {
+                Parameter = "mu"
+                Levels = [ 0.68; 0.95 ]
+                Range = Some(-1.0, 2.0)
+                Count = Some 21
+            }
+        ),
+        parsed
+            "interval --model m.json --parameter mu --level 0.68 --level 0.95 --from -1 --to 2 --count 21"
+    )
+
+    Assert.Equal(
+        Verb.Contour(
+            source,
+            {
+                X = { Parameter = "a"; From = -1.0; To = 2.0 }
+                Y = { Parameter = "b"; From = 0.0; To = 0.5 }
+                Count = 41
+                Levels = []
+                Frozen = true
+            }
+        ),
+        parsed "contour --model m.json --x a,-1,2 --y b,0,0.5 --frozen"
+    )
+
+    Assert.Equal(Verb.Impacts(source, Some "mu"), parsed "impacts --model m.json --poi mu --json")
+
+    let places (line: string) : string list = refused line |> List.choose _.Path
+
+    Assert.Equal<string list>(
+        [ "--x"; "--y"; "--count"; "--level" ],
+        places "contour --model m.json --x a,2,1 --y b --count 1 --level 2"
+    )
+
+    Assert.Equal<string list>([ "--parameter"; "--to" ], places "interval --model m.json --from 1")
+
+    Assert.Equal<string list>([ "--keep"; "--points" ], places "profile --model m.json")
+
+[<Fact>]
 let ``mistakes in several options come together`` () =
     let places =
         refused "scan --model m.json --parameter mu --from a --to b --count 0 --threads x"

@@ -195,3 +195,83 @@ let ``draws that are not enough say so, and are kept`` () =
             400,
             (LabelFiles.read $"{folder}/draws" LabelUse.Train |> Error.orRaise).Count
         ))
+
+[<Fact>]
+let ``profile, interval, contour and impacts agree with each other`` () =
+    inFolder (fun folder ->
+        let ask (line: string) : Json =
+            let code, json = answer folder line
+            Assert.Equal(0, code)
+            json
+
+        let items (path: string list) (json: Json) : Json list =
+            at path json |> Json.items |> Error.orRaise
+
+        let found = ask "interval --model @/model.json --parameter mu"
+        let first = items [ "intervals" ] found |> List.head
+        let piece = items [ "pieces" ] first |> List.exactlyOne
+        let low, high = number [ "low" ] piece, number [ "high" ] piece
+        let best = number [ "best" ] found
+        Assert.Equal("crossing", text [ "highEnd" ] piece)
+        Assert.Equal("68.27 % (twice ΔNLL 1, 1 parameter)", text [ "label" ] first)
+        Assert.Equal(number [ "minus" ] found, low - best)
+        Assert.Equal(number [ "plus" ] found, high - best)
+
+        // At both ends the profile is ½ below its largest value, with a slope toward the middle.
+        let points =
+            $"{{\"parameters\": [\"mu\"], \"points\": [[{low:R}], [{best:R}], [{high:R}]]}}"
+
+        File.WriteAllText(Path.Combine(folder, "points.json"), points)
+        let profile = ask "profile --model @/model.json --keep mu --points @/points.json"
+        let values = at [ "logDensity" ] profile |> Json.list Json.float |> Error.orRaise
+
+        for k in [ 0; 2 ] do
+            Assert.Equal(0.5, values[1] - values[k], 6)
+
+        let slopes =
+            items [ "gradient" ] profile
+            |> List.map (Json.list Json.float >> Error.orRaise >> List.exactlyOne)
+
+        Assert.True(slopes[0] > 0.0 && abs slopes[1] < 1e-4 && slopes[2] < 0.0)
+
+        let ranked = ask "impacts --model @/model.json"
+        Assert.Equal("mu", text [ "poi" ] ranked)
+        Assert.Equal(best, number [ "best" ] ranked, 6)
+        let impacts = items [ "impacts" ] ranked
+        Assert.Equal(2, impacts.Length)
+
+        for impact in impacts do
+            // More background leaves less signal.
+            Assert.True(number [ "postFitImpact"; "up" ] impact < 0.0)
+            Assert.True(number [ "postFitImpact"; "down" ] impact > 0.0)
+            Assert.Equal(1.0, number [ "preFitSigma" ] impact, 6)
+
+        let nuisance = text [ "parameter" ] impacts.Head
+
+        let contours =
+            ask $"contour --model @/model.json --x mu,-1,6 --y {nuisance},-3.5,3.5 --count 21"
+
+        for contour in items [ "contours" ] contours do
+            let line = items [ "lines" ] contour |> List.exactlyOne
+            let x = at [ "x" ] line |> Json.list Json.float |> Error.orRaise
+            // The projection of a contour at a level of t covers the interval at that level.
+            Assert.True(List.min x < low && List.max x > high)
+
+        // A grid that no contour crosses is said to be one.
+        let outcome =
+            Commands.run
+                context
+                [|
+                    "contour"
+                    "--model"
+                    Path.Combine(folder, "model.json")
+                    "--x"
+                    "mu,8,9"
+                    "--y"
+                    $"{nuisance},3,4"
+                    "--count"
+                    "3"
+                |]
+
+        Assert.Equal(2, outcome.Messages.Length)
+        Assert.All(outcome.Messages, fun m -> Assert.Contains("does not cross it", m)))

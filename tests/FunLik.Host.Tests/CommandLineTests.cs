@@ -20,13 +20,17 @@ public class CommandLineTests(Workplace workplace) : IClassFixture<Workplace>
     {
         var result = await Cli.Run("help");
         Assert.Equal(0, result.ExitCode);
-        Assert.All(["eval", "fit", "scan", "inspect", "run", "130"], word => Assert.Contains(word, result.Output));
+        Assert.All(["eval", "fit", "scan", "profile", "interval", "contour", "impacts", "inspect", "run", "130"], word => Assert.Contains(word, result.Output));
     }
 
     [Theory]
     [InlineData("eval", "--points", "--gradient", "--model", "--json", "--threads")]
     [InlineData("fit", "--fix", "--poi", "--starts", "--patch", "--scalings", "--interpolation")]
     [InlineData("scan", "--parameter", "--from", "--to", "--count", "--frozen", "--measurement")]
+    [InlineData("profile", "--keep", "--points", "--model")]
+    [InlineData("interval", "--parameter", "--level", "--from", "--to", "--count")]
+    [InlineData("contour", "--x", "--y", "--count", "--level", "--frozen")]
+    [InlineData("impacts", "--poi", "--model", "--json")]
     [InlineData("inspect", "--model", "--json")]
     [InlineData("run", "JOB", "--json")]
     public async Task Help_of_a_verb_lists_its_options(string verb, params string[] options)

@@ -51,14 +51,15 @@ type HypothesisTest =
 [<RequireQualifiedAccess>]
 module HypothesisTest =
 
-    let private poiOf (model: Likelihood) (poi: string option) : string =
+    /// The parameter of interest: the one that is named, or the model's only one. Else an error is raised.
+    let poiOf (model: Likelihood) (poi: string option) : string =
         let pois =
             Likelihood.parameters model |> Array.filter _.Kind.IsPoi |> Array.map _.Name
 
         match poi with
         | Some name when (Likelihood.names model |> Array.contains name) -> name
         | Some name ->
-            Error.make ErrorKind.Name $"there is no parameter '{name}' to test"
+            Error.make ErrorKind.Name $"there is no parameter '{name}'"
             |> Error.expected (String.concat ", " (Likelihood.names model))
             |> Error.fail
             |> Error.orRaise

@@ -26,36 +26,6 @@ module Limit =
     /// Relative to the limit.
     let private tolerance = 1e-9
 
-    /// A root on its way: an interval with values of opposite signs at its ends.
-    type private Bracket = { Low: float; AtLow: float; High: float; AtHigh: float; Side: int }
-
-    /// The next place to look at: false position with halved ends (the Illinois rule), and the middle where that stands still.
-    let private next (b: Bracket) : float =
-        let x = (b.Low * b.AtHigh - b.High * b.AtLow) / (b.AtHigh - b.AtLow)
-
-        if x > b.Low && x < b.High then
-            x
-        else
-            0.5 * (b.Low + b.High)
-
-    let private narrowed (x: float) (value: float) (b: Bracket) : Bracket =
-        if value > 0.0 then
-            { b with
-                Low = x
-                AtLow = value
-                AtHigh = if b.Side = 1 then 0.5 * b.AtHigh else b.AtHigh
-                Side = 1
-            }
-        else
-            { b with
-                High = x
-                AtHigh = value
-                AtLow = if b.Side = -1 then 0.5 * b.AtLow else b.AtLow
-                Side = -1
-            }
-
-    let private isDone (b: Bracket) : bool = b.High - b.Low <= tolerance * max 1e-3 (abs b.High)
-
     /// Upper limits at a level, observed and expected: all roots together, each round one batch of fits.
     let upper (options: RunOptions) (level: float) (tester: Tester) : Limit =
         if not (level > 0.0 && level < 1.0) then
@@ -125,31 +95,16 @@ module Limit =
                         else
                             0.0, log level - log alpha + 1.0
 
-                    { Low = low; AtLow = atLow; High = far.Mu; AtHigh = f far; Side = 0 })
+                    Bracket.create low atLow far.Mu (f far))
 
-            let rec narrow (round: int) (brackets: Bracket[]) : Bracket[] =
-                let open' = Array.init count id |> Array.filter (fun k -> not (isDone brackets[k]))
-
-                if open'.Length = 0 || round = maxRounds then
-                    brackets
-                else
-                    let places = open' |> Array.map (fun k -> next brackets[k])
-                    let found = test places
-                    let after = Array.copy brackets
-
-                    open'
-                    |> Array.iteri (fun i k ->
-                        after[k] <- narrowed places[i] (functions[k] found[i]) brackets[k])
-
-                    narrow (round + 1) after
+            let evaluate (places: (int * float)[]) : float[] =
+                test (Array.map snd places)
+                |> Array.map2 (fun (k, _) t -> functions[k] t) places
 
             let ends =
-                narrow 0 start
-                |> Array.map (fun b ->
-                    if isDone b || abs b.AtLow <= abs b.AtHigh then
-                        b.Low
-                    else
-                        b.High)
+                start
+                |> Bracket.narrow (fun b -> tolerance * max 1e-3 (abs b.High)) maxRounds evaluate
+                |> Array.map Bracket.root
 
             {
                 Level = level

@@ -45,7 +45,8 @@ module Profile =
     /// A point is lower than another fit only beyond the accuracy of both, in twiceNll.
     let private resolution = 1e-9
 
-    let private indexOf (name: string) (parameters: ModelParameter[]) : int =
+    /// The place of a parameter by its name; an unknown name is raised.
+    let indexOf (name: string) (parameters: ModelParameter[]) : int =
         match parameters |> Array.tryFindIndex (fun p -> p.Name = name) with
         | Some i -> i
         | None ->
@@ -70,7 +71,8 @@ module Profile =
             | [] -> ()
             | mistakes -> raise (FunLikException mistakes)
 
-    let private at (index: int) (value: float) (point: float[]) : float[] =
+    /// A point with one of its numbers changed.
+    let internal at (index: int) (value: float) (point: float[]) : float[] =
         let moved = Array.copy point
         moved[index] <- value
         moved

@@ -83,6 +83,65 @@ module internal ArgumentForms =
                 | Count _ -> "how many values, evenly spaced, both ends among them"
                 | Frozen -> "keeps the other pois at their nominal values; nuisances are profiled"
 
+    /// Options of `funlik profile`.
+    [<DisableHelpFlags>]
+    type ProfileArgument =
+        | [<EqualsAssignmentOrSpaced>] Keep of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Points of FILE: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Keep _ -> "a parameter that is kept; may be repeated"
+                | Points _ -> "points of the kept parameters: JSON, or .npy of one or two axes"
+
+    /// Options of `funlik interval`.
+    [<DisableHelpFlags>]
+    type IntervalArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Parameter of NAME: string
+        | [<EqualsAssignmentOrSpaced>] Level of P: string
+        | [<Unique; EqualsAssignmentOrSpaced>] From of A: string
+        | [<Unique; EqualsAssignmentOrSpaced>] To of B: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Count of N: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Parameter _ -> "the parameter"
+                | Level _ -> "a probability; may be repeated (default: twice ΔNLL of 1 and of 3.84)"
+                | From _ -> "the first value to look at (default: the parameter's range)"
+                | To _ -> "the last value to look at"
+                | Count _ -> "how many values are spread over the range (default: 41)"
+
+    /// Options of `funlik contour`.
+    [<DisableHelpFlags>]
+    type ContourArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] X of ``NAME,A,B``: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Y of ``NAME,A,B``: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Count of N: string
+        | [<EqualsAssignmentOrSpaced>] Level of P: string
+        | Frozen
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | X _ -> "the first parameter, with its first and its last value"
+                | Y _ -> "the second parameter, the same way"
+                | Count _ -> "how many values of each, evenly spaced (default: 41)"
+                | Level _ ->
+                    "a probability; may be repeated (default: twice ΔNLL of 2.30 and of 5.99)"
+                | Frozen -> "keeps the other pois at their nominal values; nuisances are profiled"
+
+    /// Options of `funlik impacts`.
+    [<DisableHelpFlags>]
+    type ImpactsArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Poi of NAME: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Poi _ -> "the parameter of interest (default: the model's only one)"
+
     /// Options of `funlik inspect`.
     [<DisableHelpFlags>]
     type InspectArgument =

@@ -71,7 +71,7 @@ module internal ArgumentRequests =
             (modelOptions given)
 
     let evalRequest (given: ParseResults<EvalArgument>) : Result<EvalRequest, Error list> =
-        given.TryGetResult Points
+        given.TryGetResult EvalArgument.Points
         |> required "--points"
         |> Result.bind (text "--points")
         |> Result.map (fun points -> { Points = points; Gradient = given.Contains Gradient })
@@ -88,6 +88,111 @@ module internal ArgumentRequests =
             fixings
             (given.TryGetResult FitArgument.Poi |> optional (text "--poi"))
             (given.TryGetResult Starts |> optional (whole "--starts" 1))
+
+    let level (value: string) : Result<float, Error list> =
+        number "--level" value
+        |> Result.bind (fun level ->
+            if level > 0.0 && level < 1.0 then
+                Ok level
+            else
+                wrong "--level" "not a confidence level"
+                |> Error.found value
+                |> Error.expected "between 0 and 1, such as 0.95"
+                |> Error.fail)
+
+    let levels (given: string list) : Result<float list, Error list> =
+        given |> List.map level |> Error.collect
+
+    let private isAbove (option: string) (first: float) (last: float) : Result<unit, Error list> =
+        if first < last then
+            Ok()
+        else
+            wrong option "the last value is not above the first"
+            |> Error.found $"{last}"
+            |> Error.expected $"more than {first}"
+            |> Error.fail
+
+    let profileRequest (given: ParseResults<ProfileArgument>) : Result<ProfileRequest, Error list> =
+        let keep =
+            match given.GetResults Keep with
+            | [] -> wrong "--keep" "the option is missing" |> Error.fail
+            | names ->
+                names
+                |> List.map (text "--keep" >> Result.map (fun name -> name, ()))
+                |> Error.collect
+                |> Result.bind (unique "--keep")
+                |> Result.map (List.map fst)
+
+        Validation.map2
+            (fun keep points -> { Keep = keep; Points = points })
+            keep
+            (given.TryGetResult ProfileArgument.Points
+             |> required "--points"
+             |> Result.bind (text "--points"))
+
+    let intervalRequest
+        (given: ParseResults<IntervalArgument>)
+        : Result<IntervalRequest, Error list> =
+        let range =
+            Validation.map2
+                (fun first last -> first, last)
+                (given.TryGetResult IntervalArgument.From |> optional (number "--from"))
+                (given.TryGetResult IntervalArgument.To |> optional (number "--to"))
+            |> Result.bind (function
+                | Some first, Some last ->
+                    isAbove "--to" first last |> Result.map (fun () -> Some(first, last))
+                | None, None -> Ok None
+                | Some _, None -> wrong "--to" "the option is missing beside --from" |> Error.fail
+                | None, Some _ -> wrong "--from" "the option is missing beside --to" |> Error.fail)
+
+        Validation.map3
+            (fun parameter levels range count ->
+                { Parameter = parameter; Levels = levels; Range = range; Count = count })
+            (given.TryGetResult IntervalArgument.Parameter
+             |> required "--parameter"
+             |> Result.bind (text "--parameter"))
+            (given.GetResults IntervalArgument.Level |> levels)
+            range
+        |> Validation.apply (
+            given.TryGetResult IntervalArgument.Count |> optional (whole "--count" 2)
+        )
+
+    let contourRequest (given: ParseResults<ContourArgument>) : Result<ContourRequest, Error list> =
+        let axis (option: string) (value: string) : Result<ContourAxis, Error list> =
+            match value.Split ',' |> Array.map _.Trim() with
+            | [| name; first; last |] when name <> "" ->
+                Validation.map2
+                    (fun first last -> first, last)
+                    (number option first)
+                    (number option last)
+                |> Result.bind (fun (first, last) ->
+                    isAbove option first last
+                    |> Result.map (fun () -> { Parameter = name; From = first; To = last }))
+            | _ ->
+                wrong option "not a side of a grid"
+                |> Error.found value
+                |> Error.expected "NAME,A,B: a parameter, its first and its last value"
+                |> Error.fail
+
+        let side (option: string) (value: string option) : Result<ContourAxis, Error list> =
+            value |> required option |> Result.bind (axis option)
+
+        Validation.map3
+            (fun x y count levels ->
+                {
+                    X = x
+                    Y = y
+                    Count = count |> Option.defaultValue 41
+                    Levels = levels
+                    Frozen = given.Contains ContourArgument.Frozen
+                })
+            (given.TryGetResult ContourArgument.X |> side "--x")
+            (given.TryGetResult ContourArgument.Y |> side "--y")
+            (given.TryGetResult ContourArgument.Count |> optional (whole "--count" 2))
+        |> Validation.apply (given.GetResults ContourArgument.Level |> levels)
+
+    let impactsRequest (given: ParseResults<ImpactsArgument>) : Result<string option, Error list> =
+        given.TryGetResult ImpactsArgument.Poi |> optional (text "--poi")
 
     let scanRequest (given: ParseResults<ScanArgument>) : Result<ScanRequest, Error list> =
         let check (request: ScanRequest) : Result<ScanRequest, Error list> =
@@ -114,12 +219,12 @@ module internal ArgumentRequests =
                     From = first
                     To = last
                     Count = count
-                    Frozen = given.Contains Frozen
+                    Frozen = given.Contains ScanArgument.Frozen
                 })
-            (given.TryGetResult Parameter |> need "--parameter" text)
-            (given.TryGetResult From |> need "--from" number)
-            (given.TryGetResult To |> need "--to" number)
-        |> Validation.apply (given.TryGetResult Count |> need "--count" count)
+            (given.TryGetResult ScanArgument.Parameter |> need "--parameter" text)
+            (given.TryGetResult ScanArgument.From |> need "--from" number)
+            (given.TryGetResult ScanArgument.To |> need "--to" number)
+        |> Validation.apply (given.TryGetResult ScanArgument.Count |> need "--count" count)
         |> Result.bind check
 
     let runRequest (given: ParseResults<RunArgument>) : Result<string, Error list> =
@@ -143,17 +248,6 @@ module internal ArgumentRequests =
                 { Poi = poi; Statistic = statistic |> Option.defaultValue TestStatistic.QTilde })
             (given.TryGetResult TestArgument.Poi |> optional (text "--poi"))
             (given.TryGetResult Statistic |> optional statistic)
-
-    let level (value: string) : Result<float, Error list> =
-        number "--level" value
-        |> Result.bind (fun level ->
-            if level > 0.0 && level < 1.0 then
-                Ok level
-            else
-                wrong "--level" "not a confidence level"
-                |> Error.found value
-                |> Error.expected "between 0 and 1, such as 0.95"
-                |> Error.fail)
 
     let mu (given: string option) : Result<float, Error list> =
         given |> required "--mu" |> Result.bind (number "--mu")
@@ -181,7 +275,7 @@ module internal ArgumentRequests =
         |> Result.map (fun mu -> Verb.Cls(source, test, mu))
 
     let limitRequest source test (given: ParseResults<LimitArgument>) =
-        given.TryGetResult Level
+        given.TryGetResult LimitArgument.Level
         |> optional level
         |> Result.map (fun level -> Verb.Limit(source, test, level |> Option.defaultValue 0.95))
 

@@ -51,6 +51,35 @@ module Arguments =
                 Read = ofModel scanRequest Verb.Scan
             }
             {
+                Name = "profile"
+                Summary = "the largest log density over all parameters but some, at points"
+                Syntax = "--model FILE --keep NAME.. --points FILE"
+                Options = [ optionsText<ProfileArgument>; optionsText<ModelArgument> ]
+                Read = ofModel profileRequest Verb.Profile
+            }
+            {
+                Name = "interval"
+                Summary = "confidence intervals of a parameter, as unions of pieces"
+                Syntax = "--model FILE --parameter NAME [--level P].. [--from A --to B] [--count N]"
+                Options = [ optionsText<IntervalArgument>; optionsText<ModelArgument> ]
+                Read = ofModel intervalRequest Verb.Interval
+            }
+            {
+                Name = "contour"
+                Summary = "contours of two parameters, the others profiled"
+                Syntax =
+                    "--model FILE --x NAME,A,B --y NAME,A,B [--count N] [--level P].. [--frozen]"
+                Options = [ optionsText<ContourArgument>; optionsText<ModelArgument> ]
+                Read = ofModel contourRequest Verb.Contour
+            }
+            {
+                Name = "impacts"
+                Summary = "pulls of the nuisances and their impacts, ranked"
+                Syntax = "--model FILE [--poi NAME]"
+                Options = [ optionsText<ImpactsArgument>; optionsText<ModelArgument> ]
+                Read = ofModel impactsRequest Verb.Impacts
+            }
+            {
                 Name = "cls"
                 Summary = "CLs of one value of the parameter of interest, observed and expected"
                 Syntax = "--model FILE --mu X [--poi NAME] [--statistic NAME]"

@@ -50,6 +50,25 @@ module Commands =
             read source
             |> Result.map (fun model ->
                 Scanning.run context request model.Likelihood |> Scanning.report)
+        | Verb.Profile(source, request) ->
+            read source
+            |> Result.bind (fun model ->
+                PointsFile.load (Array.ofList request.Keep) request.Points
+                |> Result.map (fun points ->
+                    model.Likelihood
+                    |> Profiling.run context request.Keep points
+                    |> Profiling.report request.Keep))
+        | Verb.Interval(source, request) ->
+            read source
+            |> Result.map (fun model ->
+                Bounding.run context request model.Likelihood |> Bounding.report)
+        | Verb.Contour(source, request) ->
+            read source
+            |> Result.map (fun model ->
+                Contouring.run context request model.Likelihood |> Contouring.report)
+        | Verb.Impacts(source, poi) ->
+            read source
+            |> Result.map (fun model -> Ranking.run context poi model.Likelihood |> Ranking.report)
         | Verb.Cls(source, request, mu) ->
             read source
             |> Result.map (fun model -> Testing.cls context request mu model.Likelihood)

@@ -54,6 +54,46 @@ type ScanRequest =
         Frozen: bool
     }
 
+/// What `funlik profile` is asked.
+type ProfileRequest =
+    {
+        /// The parameters that are kept.
+        Keep: string list
+        /// The file of points of these.
+        Points: string
+    }
+
+/// What `funlik interval` is asked.
+type IntervalRequest =
+    {
+        /// The parameter.
+        Parameter: string
+        /// Probabilities; none takes twice ΔNLL of 1 and 3.84.
+        Levels: float list
+        /// The first and the last value to look at, where it is not the parameter's range.
+        Range: (float * float) option
+        /// How many values are spread over the range.
+        Count: int option
+    }
+
+/// A side of the grid of `funlik contour`.
+type ContourAxis = { Parameter: string; From: float; To: float }
+
+/// What `funlik contour` is asked.
+type ContourRequest =
+    {
+        /// The first parameter.
+        X: ContourAxis
+        /// The second.
+        Y: ContourAxis
+        /// Number of values of each.
+        Count: int
+        /// Probabilities; none takes twice ΔNLL of 2.30 and 5.99.
+        Levels: float list
+        /// Whether the other pois stay at their nominal values.
+        Frozen: bool
+    }
+
 /// What the tests of a parameter of interest are asked.
 type TestRequest =
     {
@@ -121,6 +161,10 @@ type Verb =
     | Eval of ModelSource * EvalRequest
     | Fit of ModelSource * FitRequest
     | Scan of ModelSource * ScanRequest
+    | Profile of ModelSource * ProfileRequest
+    | Interval of ModelSource * IntervalRequest
+    | Contour of ModelSource * ContourRequest
+    | Impacts of ModelSource * poi: string option
     | Inspect of ModelSource
     | Cls of ModelSource * TestRequest * mu: float
     | Limit of ModelSource * TestRequest * level: float

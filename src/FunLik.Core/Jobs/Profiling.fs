@@ -1,0 +1,77 @@
+namespace FunLik
+
+/// `funlik profile`.
+[<RequireQualifiedAccess>]
+module Profiling =
+
+    /// Profiles a model at points of the kept parameters, row-major. Priors stay.
+    let run
+        (context: VerbContext)
+        (keep: string list)
+        (points: float[])
+        (model: Likelihood)
+        : string[] * ProfiledPoints =
+        context.Progress { Stage = "profiling"; Done = 0L; Total = 0L }
+        let fitter = Objective.ofLikelihood model |> Fitter.ofObjective
+        let best = Fitter.fit { FitOptions.Default with Run = context.Options } fitter
+
+        let profiler = Profiler.prepareAt ProfilerOptions.Default keep best.Point fitter
+
+        Likelihood.names model, Profiler.evaluate profiler points context.Options
+
+    let private json (keep: string list) (names: string[]) (found: ProfiledPoints) : JsonValue =
+        let rows (width: int) (values: float[]) : JsonValue =
+            values
+            |> Array.chunkBySize width
+            |> Array.map JsonValue.Numbers
+            |> List.ofArray
+            |> JsonValue.List
+
+        JsonValue.Object
+            [
+                "keep", JsonValue.ofTexts keep
+                "logDensity", JsonValue.Numbers found.Values
+                "gradient", rows keep.Length found.Gradients
+                "parameters", JsonValue.ofTexts names
+                "points", rows names.Length found.Points
+                "status", found.Statuses |> Array.map Fitting.statusName |> JsonValue.ofTexts
+                "evaluations", JsonValue.Int(int64 found.Evaluations)
+            ]
+
+    /// Tables for people end after this many points.
+    let private shown = 50
+
+    /// What the verb says.
+    let report (keep: string list) (names: string[], found: ProfiledPoints) : Report =
+        let places = keep |> List.map (fun name -> System.Array.IndexOf(names, name))
+
+        let row (r: int) : string list =
+            [
+                for i in places do
+                    TextTable.significant 8 found.Points[r * names.Length + i]
+                TextTable.fixedPoint 8 found.Values[r]
+                for k in 0 .. keep.Length - 1 do
+                    TextTable.significant 6 found.Gradients[r * keep.Length + k]
+                Fitting.statusName found.Statuses[r]
+            ]
+
+        let columns =
+            (keep |> List.map TextTable.numbers)
+            @ [ TextTable.numbers "log density" ]
+            @ (keep |> List.map (fun name -> TextTable.numbers $"d/d {name}"))
+            @ [ TextTable.words "status" ]
+
+        let rows = found.Values.Length
+
+        {
+            Converged = found.Statuses |> Array.forall _.IsConverged
+            Json = json keep names found
+            Text =
+                TextTable.lines columns (List.init (min rows shown) row)
+                @ [
+                    if rows > shown then
+                        $"… and {TextTable.count (int64 (rows - shown))} more points: --json prints all"
+                    "the largest log density over all other parameters, and its gradient"
+                ]
+            Notes = []
+        }
