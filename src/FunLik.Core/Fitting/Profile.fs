@@ -53,7 +53,7 @@ module Profile =
             raise (
                 FunLikException
                     [
-                        Error.make ErrorKind.Name $"there is no parameter '{name}' to scan"
+                        Error.make ErrorKind.Name $"there is no parameter '{name}'"
                         |> Error.expected (parameters |> Array.map _.Name |> String.concat ", ")
                     ]
             )

@@ -41,6 +41,10 @@ module Recheck =
             Crossing: IntervalEnd
             /// 1 where the interval lies below, -1 where it lies above.
             Side: float
+            /// Where the search inside of the interval ends: at the best value, if that is in this piece.
+            Inner: float
+            /// About how far the crossing is from the middle of its piece.
+            Width: float
             Known: (float * float) list
             Step: float
         }
@@ -95,16 +99,27 @@ module Recheck =
                 places
                 knots
 
+        let best = minimum.Point[index]
+
         let first =
             [|
                 for interval in found.Intervals do
                     for piece in interval.Pieces do
+                        let low, high = piece.Low.Value, piece.High.Value
+                        let isAround = low < best && best < high
+
                         for e, side in [ piece.Low, -1.0; piece.High, 1.0 ] do
                             if e.Kind.IsCrossing then
                                 {
                                     Level = interval.Level
                                     Crossing = e
                                     Side = side
+                                    Inner = if isAround then best else -side * infinity
+                                    Width =
+                                        if isAround then
+                                            abs (e.Value - best)
+                                        else
+                                            0.5 * (high - low)
                                     Known = []
                                     Step = 0.0
                                 }
@@ -112,13 +127,13 @@ module Recheck =
 
         let at = first |> Array.map (fun s -> s, s.Crossing.Value) |> evaluate
 
-        // The first step is twice that of a parabola, so that the level lies between.
+        // The first step is half as long again as that of a parabola, so that the level lies between.
         let begun =
             Array.map2
                 (fun (s: Search) (f: float) ->
-                    let width = max (1e-3 * sigma) (abs (s.Crossing.Value - found.Best))
-                    let slope = 2.0 * s.Level.TwiceDeltaNll / width
-                    let step = max (1e-6 * sigma) (2.0 * abs f / slope)
+                    let level = s.Level.TwiceDeltaNll
+                    let ratio = sqrt (level / max (0.25 * level) (f + level))
+                    let step = max (1e-6 * sigma) (1.5 * s.Width * abs (ratio - 1.0))
 
                     { s with
                         Known = [ s.Crossing.Value, f ]
@@ -133,6 +148,7 @@ module Recheck =
                 |> Array.indexed
                 |> Array.choose (fun (k, s) ->
                     let x = fst s.Known.Head + s.Step
+                    let x = if s.Side > 0.0 then max s.Inner x else min s.Inner x
                     let x = min exact.Upper[index] (max exact.Lower[index] x)
 
                     if
@@ -161,38 +177,27 @@ module Recheck =
         let searches = bracketed reach begun
 
         let open' =
-            searches |> Array.choose (fun s -> bracketOf s |> Option.map (fun b -> s, b))
+            searches
+            |> Array.indexed
+            |> Array.choose (fun (k, s) -> bracketOf s |> Option.map (fun b -> k, b))
 
         let roots =
-            open'
-            |> Array.map snd
-            |> Bracket.narrow
-                (fun _ -> Interval.tolerance * sigma)
-                Interval.maxRounds
-                (fun places -> places |> Array.map (fun (k, x) -> fst open'[k], x) |> evaluate)
-            |> Array.map Bracket.root
+            searches
+            |> Array.map (fun s -> if snd s.Known.Head = 0.0 then fst s.Known.Head else nan)
 
-        let rootOf =
-            dict (
-                Array.map2
-                    (fun (s: Search, _) root -> (s.Level, s.Crossing.Value), root)
-                    open'
-                    roots
-            )
+        open'
+        |> Array.map snd
+        |> Bracket.narrow
+            (fun _ -> Interval.tolerance * sigma)
+            Interval.maxRounds
+            (Array.map (fun (j, x) -> searches[fst open'[j]], x) >> evaluate)
+        |> Array.iter2 (fun (k, _) b -> roots[k] <- Bracket.root b) open'
 
         {
             Crossings =
                 [
-                    for s in searches do
-                        {
-                            Level = s.Level
-                            Before = s.Crossing.Value
-                            Exact =
-                                match rootOf.TryGetValue((s.Level, s.Crossing.Value)) with
-                                | true, root -> root
-                                | _ when snd s.Known.Head = 0.0 -> fst s.Known.Head
-                                | _ -> nan
-                        }
+                    for s, root in Array.zip searches roots do
+                        { Level = s.Level; Before = s.Crossing.Value; Exact = root }
                 ]
             Minimum = minimum
             ExactCalls = calls

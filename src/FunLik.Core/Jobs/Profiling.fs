@@ -11,6 +11,9 @@ module Profiling =
         (points: float[])
         (model: Likelihood)
         : string[] * ProfiledPoints =
+        for name in keep do
+            Profile.indexOf name (Likelihood.parameters model) |> ignore
+
         context.Progress { Stage = "profiling"; Done = 0L; Total = 0L }
         let fitter = Objective.ofLikelihood model |> Fitter.ofObjective
         let best = Fitter.fit { FitOptions.Default with Run = context.Options } fitter
