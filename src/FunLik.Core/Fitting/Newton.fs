@@ -43,6 +43,9 @@ type NewtonOptions =
 [<RequireQualifiedAccess>]
 module Newton =
 
+    /// How far from a kink its sides are looked at, in the parameters' lengths.
+    let private besideKink = 1e-6
+
     /// A point on its way: where it is, -log density and its gradient there.
     type private Here = { X: float[]; F: float; G: float[] }
 
@@ -69,9 +72,21 @@ module Newton =
         let hasKink (i: int) : bool =
             kinks[i] >= lower[i] && kinks[i] <= upper[i] && lower[i] < upper[i]
 
-        // The slopes of both sides are those of the numbers next to the kink: in the kink itself a density may have any.
-        let below, above =
-            kinks |> Array.map Math.BitDecrement, kinks |> Array.map Math.BitIncrement
+        // The slopes of both sides are those a little beside the kink: in the kink itself a density may have any, and a density that was
+        // learnt, or is in single precision, has its kink only nearly there.
+        let beside (sign: float) : float[] =
+            Array.map2
+                (fun kink length ->
+                    let moved = kink + sign * besideKink * length
+
+                    if sign > 0.0 then
+                        max moved (Math.BitIncrement kink)
+                    else
+                        min moved (Math.BitDecrement kink))
+                kinks
+                defaults
+
+        let below, above = beside -1.0, beside 1.0
 
         let isInKink (x: float[]) (i: int) : bool =
             hasKink i && x[i] >= below[i] && x[i] <= above[i]
@@ -189,9 +204,15 @@ module Newton =
             let point = here.X |> Array.mapi (fun i v -> if isHeldInKink i then kinks[i] else v)
             let isAtBound (i: int) : bool = point[i] <= lower[i] || point[i] >= upper[i]
 
+            let value =
+                if Array.forall2 (=) point here.X then
+                    here.F
+                else
+                    (evaluate point).F
+
             {
                 Point = point
-                Value = here.F
+                Value = value
                 Projected = here.G |> Array.mapi (fun i v -> if isHeld[i] then 0.0 else v)
                 Edm = edm
                 Status = status

@@ -34,7 +34,7 @@ module Verifying =
                                 "points", JsonValue.Int(int64 found.Points)
                                 "largestDifference", JsonValue.Number found.Engine
                                 "onnxRuntime", agreement found.OnnxRuntime
-                                "tolerance", JsonValue.Number Bundle.verifyTolerance
+                                "tolerance", JsonValue.Number Bundle.tolerance
                             ]
                     Text =
                         [

@@ -35,9 +35,6 @@ type Verification =
 [<RequireQualifiedAccess>]
 module Bundle =
 
-    /// The largest difference from the engine, relative to max(1, |y|), that a published file may have.
-    let tolerance: float = 1e-5
-
     /// The files of a bundle besides the card.
     let modelFile, quadraticFile, pointsFile, valuesFile =
         "model.onnx", "quadratic.onnx", "points.npy", "values.npy"
@@ -45,8 +42,8 @@ module Bundle =
     /// The card's file.
     let cardFile: string = "card.json"
 
-    /// The largest difference of a test vector, relative to max(1, |y|), that `verify` lets pass.
-    let verifyTolerance: float = 1e-6
+    /// The largest difference from the engine, relative to max(1, |y|), that a published file may have, and that `verify` lets pass.
+    let tolerance: float = 1e-6
 
     /// A surrogate as an ONNX file: the network in single precision, all around it in double; with an output `gradient` if wished.
     let toOnnx
@@ -251,14 +248,14 @@ module Bundle =
     /// Of many outputs that moved the first ones are named.
     let private named = 5
 
-    /// The largest difference, or the outputs that moved by more than `verifyTolerance`.
+    /// The largest difference, or the outputs that moved by more than `tolerance`.
     let private compare
         (bundle: Bundle)
         (engine: string)
         (found: float[])
         : Result<float, Error list> =
         Array.mapi2 (fun row f e -> row, f, e, Agreement.difference f e) found bundle.Values
-        |> Seq.filter (fun (_, _, _, size) -> not (size <= verifyTolerance))
+        |> Seq.filter (fun (_, _, _, size) -> not (size <= tolerance))
         |> Seq.truncate named
         |> Seq.map (fun (row, f, e, size) ->
             Error.make
@@ -274,7 +271,7 @@ module Bundle =
             | errors -> Result.Error errors
 
     /// Evaluates a bundle's test vectors anew by the engine, and by ONNX Runtime where it is there. An output that moved by more than
-    /// `verifyTolerance`, relative to max(1, |y|), is an error that names it.
+    /// `tolerance`, relative to max(1, |y|), is an error that names it.
     let verify (options: RunOptions) (bundle: Bundle) : Result<Verification, Error list> =
         let runtime () : Result<Agreement, Error list> =
             match OnnxRuntime.version () with
