@@ -163,7 +163,10 @@ let inference (threads: int) =
 let onnx (threads: int) =
     let model =
         Onnx.ofExpressions
-            OnnxOptions.defaults
+            { OnnxOptions.defaults with
+                Precision = OnnxPrecision.Single
+                Interface = OnnxElement.Float
+            }
             [ "x", Vector 16 ]
             [ "y", judgedOver (Architecture.input "x" judged) ]
         |> Error.orRaise
