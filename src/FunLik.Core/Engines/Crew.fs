@@ -67,70 +67,85 @@ type internal Helper private () as this =
             else
                 Interlocked.Decrement(&count) |> ignore
 
-/// Work in phases, on several threads: the items of a phase start when all items before them are done. Items are claimed in order, so
-/// whoever waits, waits for items that are running; no item waits for a thread that has not come yet. Each thread works on something
-/// of its own, which it takes when it has claimed its first item, and gives back.
+/// Work in phases, on several threads: the items of a phase start when all items before them are done. Each thread takes a part of the
+/// items of a phase, the same one whenever the same phases are run, so that what it wrote is near; then it takes what others have
+/// left. Whoever waits, waits for items that are running: no item waits for a thread that has not come yet. Each thread works on
+/// something of its own, which it takes before its first item, and gives back.
 [<Sealed>]
 type internal Crew<'F>
     (phases: struct (int * ('F -> int -> unit))[], take: unit -> 'F, give: 'F -> unit) =
 
+    /// Counts lie on cache lines of their own: a line that several threads write is slow to read.
+    static let apart = 32
+
     let starts = phases |> Array.scan (fun sum (struct (count, _)) -> sum + count) 0
     let total = Array.last starts
-    /// Counts lie on cache lines of their own: a line that several threads write is slow to read.
-    let counts: int[] = Array.zeroCreate 96
-    let claimed, finished, working = 16, 48, 80
+    let mutable parts = 1
+    let mutable counts: int[] = [||]
     let mutable failure: exn = null
-    let add (count: int) : int = Interlocked.Increment(&counts[count])
 
-    let doItems (first: int) : unit =
-        let f = take ()
-        let mutable phase = 0
-        let mutable item = first
+    let place (index: int) : int = (index + 1) * apart
+    let finished, working, arrived, claims = place 0, place 1, place 2, 3
+    let add (place: int) : int = Interlocked.Increment(&counts[place])
+    let hasFailed () : bool = not (isNull (Volatile.Read(&failure)))
 
-        while item < total do
-            while item >= starts[phase + 1] do
-                phase <- phase + 1
+    /// The items of one part of a phase that nobody has claimed.
+    let doPart (f: 'F) (phase: int) (part: int) : unit =
+        let struct (count, body) = phases[phase]
+        let first = (part * count + parts - 1) / parts
+        let past = ((part + 1) * count + parts - 1) / parts
+        let claimed = place (claims + phase * parts + part)
 
-            let mutable spin = SpinWait()
+        if past > first then
+            let mutable item = first + add claimed - 1
 
-            while Volatile.Read(&counts[finished]) < starts[phase]
-                  && isNull (Volatile.Read(&failure)) do
-                spin.SpinOnce -1
-
-            if isNull (Volatile.Read(&failure)) then
-                let struct (_, body) = phases[phase]
-                body f (item - starts[phase])
+            while item < past && not (hasFailed ()) do
+                body f item
                 add finished |> ignore
-                item <- add claimed - 1
-            else
-                item <- total
+                item <- first + add claimed - 1
 
-        give f
+    let doPhase (f: 'F) (own: int) (phase: int) : unit =
+        let mutable spin = SpinWait()
 
-    let work () : unit =
+        while Volatile.Read(&counts[finished]) < starts[phase] && not (hasFailed ()) do
+            spin.SpinOnce -1
+
+        for k in 0 .. parts - 1 do
+            doPart f phase ((own + k) % parts)
+
+    let work (isFirst: bool) : unit =
         add working |> ignore
 
         try
             try
-                let item = add claimed - 1
+                if Volatile.Read(&counts[finished]) < total && not (hasFailed ()) then
+                    let own = if isFirst then 0 else add arrived
+                    let f = take ()
 
-                if item < total then
-                    doItems item
+                    for phase in 0 .. phases.Length - 1 do
+                        doPhase f own phase
+
+                    give f
             with e ->
                 Interlocked.CompareExchange(&failure, e, null) |> ignore
         finally
             Interlocked.Decrement(&counts[working]) |> ignore
 
+    let help () : unit = work false
+
     /// Does all items on up to `threads` threads; throws what an item has thrown, when no item runs any more.
     member _.Run(threads: int) : unit =
-        for _ in 2 .. min threads total do
-            Helper.Ask work
+        parts <- min threads total |> max 1
+        counts <- Array.zeroCreate ((phases.Length * parts + 5) * apart)
 
-        work ()
+        for _ in 2..parts do
+            Helper.Ask help
+
+        work true
         let mutable spin = SpinWait()
 
         while Volatile.Read(&counts[working]) > 0 do
             spin.SpinOnce -1
 
-        if not (isNull failure) then
+        if hasFailed () then
             ExceptionDispatchInfo.Capture(failure).Throw()
