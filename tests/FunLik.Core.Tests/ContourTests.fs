@@ -197,3 +197,24 @@ let ``pulls and impacts of a linear model are the closed form`` () =
         Assert.All(found.Impacts, fun i -> Assert.Equal(FitStatus.Converged, i.Status))
 
     Check.One(Config.QuickThrowOnFailure.WithMaxTest 8, law)
+
+[<SharedFact("data/lhc-toy.json")>]
+let ``the search's impacts are those of fits from all starts`` () =
+    let model =
+        Support.sharedFile "data/lhc-toy.json"
+        |> Json.parseFile
+        |> Result.bind SearchData.ofJson
+        |> Error.orRaise
+        |> Search.likelihood
+
+    let found = Impact.all FitOptions.Default None model
+    let fitter = Objective.ofLikelihood model |> Fitter.ofObjective
+
+    for impact in List.truncate 3 found.Impacts do
+        let pair, sigma = impact.AfterData.Value, impact.PostFit.Value
+
+        for shift, value in [ pair.Up, impact.Best + sigma; pair.Down, impact.Best - sigma ] do
+            let fit =
+                fitter |> Fitter.fit { FitOptions.Default with Fixed = [ impact.Name, value ] }
+
+            near 1e-6 (fit.Point[0] - found.Best) shift

@@ -151,6 +151,46 @@ let ``crossings of a surrogate are found again with the exact density`` () =
     Check.One(Config.QuickThrowOnFailure.WithMaxTest 5, law)
 
 [<Fact>]
+let ``each piece's crossings are found again, and an end without a density is a bound`` () =
+    // t = ((a − 1)² − 4)²/4, below a = 2.5 alone.
+    let wells (centre: float) : Fitter =
+        let a =
+            { ModelParameter.create "a" ParameterKind.Poi centre with
+                Range = struct (-5.0, 5.0)
+            }
+
+        let value (x: float[]) : float =
+            let square = (x[0] - centre) * (x[0] - centre)
+
+            if x[0] > 2.5 then
+                -infinity
+            else
+                -0.125 * (square - 4.0) * (square - 4.0)
+
+        let gradient (x: float[]) : float[] =
+            let u = x[0] - centre
+            [| -0.5 * (u * u - 4.0) * u |]
+
+        Objective.ofFunction [| a |] value (Some gradient) |> Fitter.ofObjective
+
+    let found =
+        wells 1.0
+        |> Interval.findFitter (at [ ConfidenceLevel.ofTwiceDeltaNll 1 1.0 ]) "a"
+
+    let ends = found.Intervals.Head.Pieces |> List.collect (fun p -> [ p.Low; p.High ])
+
+    let expected = [ 1.0 - sqrt 6.0; 1.0 - sqrt 2.0; 1.0 + sqrt 2.0; 2.5 ]
+    Assert.Equal(4, ends.Length)
+    List.iter2 (fun x (e: IntervalEnd) -> near 1e-5 x e.Value) expected ends
+    Assert.Equal(IntervalEndKind.Bound, ends[3].Kind)
+
+    let again = Recheck.crossings FitOptions.Default (wells 0.9) found
+    Assert.Equal(3, again.Crossings.Length)
+
+    for crossing, x in Seq.zip again.Crossings expected do
+        near 1e-5 (x - 0.1) crossing.Exact
+
+[<Fact>]
 let ``levels and labels tell the truth`` () =
     near 1e-9 1.0 (ConfidenceLevel.ofProbability 1 0.6826894921370859).TwiceDeltaNll
     near 1e-4 0.6827 (ConfidenceLevel.ofTwiceDeltaNll 1 1.0).Probability

@@ -58,7 +58,8 @@ type Impacts =
     }
 
 /// Pulls and impacts. The impact of a nuisance is the shift of the best value of the parameter of interest when the nuisance is
-/// held at its best value plus or minus one standard deviation (before or after the fit; within its bounds) and all others are fitted again.
+/// held at its best value plus or minus one standard deviation (before or after the fit; within its bounds) and all others are fitted again,
+/// each from the best point moved along as the covariance says: an impact is within the minimum of the best fit.
 [<RequireQualifiedAccess>]
 module Impact =
 
