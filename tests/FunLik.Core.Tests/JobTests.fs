@@ -108,6 +108,37 @@ let ``a job with fewer labels than chains is refused`` () =
 
     Assert.Contains("fewer labels", errors.Head.Message)
 
+[<Fact>]
+let ``what a job depends on has the contents of patches and what is asked for by name`` () =
+    inFolder (fun folder ->
+        let example =
+            Path.Combine(Support.root, "examples", "histfactory", "workspace.json")
+
+        let hash (patch: string option) (codes: (string * string) list) : string =
+            let patch = patch |> Option.map (write folder "patch.json")
+
+            let source: ModelSource =
+                {
+                    File = example
+                    Options = { ModelOptions.None with Patch = patch; Interpolation = codes }
+                }
+
+            (JobContext.subject { Model = Some source; Data = None } |> Error.orRaise).Hash
+
+        let patched (count: int) : string option =
+            Some $$"""[{"op": "replace", "path": "/observations/0/data/0", "value": {{count}}}]"""
+
+        let all =
+            [
+                hash None []
+                hash (patched 3) []
+                hash (patched 4) []
+                hash None [ "normsys", "code1" ]
+            ]
+
+        Assert.Equal(4, (List.distinct all).Length)
+        Assert.Equal(all[1], hash (patched 3) []))
+
 // ---- Stages
 
 let private text

@@ -116,9 +116,11 @@ let private recipe: Gen<Recipe> =
 [<Fact>]
 let ``recipes that were written are read back as they were`` () =
     let law (recipe: Recipe) =
-        let json = Recipe.toJson recipe |> JsonValue.toLines |> Json.parse |> Error.orRaise
-        Assert.Equal(Ok recipe, Recipe.ofJson json)
-        Assert.Equal(Ok recipe, Recipe.changedBy json Recipe.funlik)
+        let json =
+            RecipeJson.write recipe |> JsonValue.toLines |> Json.parse |> Error.orRaise
+
+        Assert.Equal(Ok recipe, RecipeJson.read json)
+        Assert.Equal(Ok recipe, RecipeJson.changedBy json Recipe.funlik)
 
     Check.One(Config.QuickThrowOnFailure.WithMaxTest 300, Prop.forAll (Arb.fromGen recipe) law)
 
@@ -135,7 +137,7 @@ let ``all mistakes in a recipe are reported at once, each with its place`` () =
             "schedule": {"kind": "plateau", "rate": 0, "factor": 2, "patience": 0, "gain": {"times": 1}, "floor": -1},
             "batchSize": 0, "length": {"epochs": 1, "steps": 2}, "stopping": {"patience": 3}, "epochs": 5}"""
 
-    match Json.parse text |> Error.orRaise |> Recipe.ofJson with
+    match Json.parse text |> Error.orRaise |> RecipeJson.read with
     | Ok _ -> Assert.Fail "the recipe makes no sense"
     | Result.Error errors ->
         let places = errors |> List.choose _.Path |> Set.ofList
@@ -169,13 +171,13 @@ let ``all mistakes in a recipe are reported at once, each with its place`` () =
 let ``a whole recipe has all keys, and changes to one have those that change`` () =
     let json = Json.parse """{"hidden": [3], "gradientWeight": null}""" |> Error.orRaise
 
-    match Recipe.ofJson json with
+    match RecipeJson.read json with
     | Ok _ -> Assert.Fail "keys are missing"
     | Result.Error errors -> Assert.Equal(14, errors.Length)
 
     Assert.Equal(
         Ok { Recipe.funlik with Hidden = [ 3 ]; GradientWeight = None },
-        Recipe.changedBy json Recipe.funlik
+        RecipeJson.changedBy json Recipe.funlik
     )
 
 [<Fact>]

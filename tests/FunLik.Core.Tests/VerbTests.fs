@@ -25,7 +25,7 @@ let private recipe: Lazy<string> =
             BatchSize = 32
             Length = TrainingLength.Epochs 150
          }
-         |> Recipe.toJson
+         |> RecipeJson.write
          |> JsonValue.toLine)
 
 let private inFolder (test: string -> unit) : unit =

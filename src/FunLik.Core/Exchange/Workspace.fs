@@ -11,7 +11,7 @@ module Workspace =
     let keys: string list = [ "channels"; "measurements"; "version" ]
 
     /// `FILE`, or `SET:NAME`: what stands before the first colon behind which the rest is no part of a file's name.
-    let private patchSource (given: string) : string * string option =
+    let internal patchSource (given: string) : string * string option =
         if File.Exists given then
             given, None
         else

@@ -328,7 +328,7 @@ module internal ArgumentRequests =
     let recipe (given: string) : Result<Recipe, Error list> =
         match List.tryFind (fun (name, _) -> name = given) Recipe.named with
         | Some(_, recipe) -> Ok recipe
-        | None when given.EndsWith ".json" -> Json.parseFile given |> Result.bind Recipe.ofJson
+        | None when given.EndsWith ".json" -> Json.parseFile given |> Result.bind RecipeJson.read
         | None ->
             let names = Recipe.named |> List.map fst |> String.concat ", "
 

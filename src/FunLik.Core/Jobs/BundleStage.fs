@@ -97,6 +97,23 @@ module BundleStage =
                     "file", JsonValue.Text(Path.GetFileName source.File)
                     "kind", JsonValue.Text model.Kind
                     "sha256", JsonValue.Text model.Sha256
+                    let options = source.Options
+
+                    for name, value in
+                        [
+                            "patch", options.Patch |> Option.map Path.GetFileName
+                            "scalings", options.Scalings |> Option.map Path.GetFileName
+                            "measurement", options.Measurement
+                        ] do
+                        match value with
+                        | Some text -> name, JsonValue.Text text
+                        | None -> ()
+
+                    if not options.Interpolation.IsEmpty then
+                        "interpolation",
+                        options.Interpolation
+                        |> List.map (fun (kind, code) -> kind, JsonValue.Text code)
+                        |> JsonValue.Object
                 | _ -> "sha256", JsonValue.Text subject.Hash
                 match subject.Data with
                 | Some(_, manifest) ->

@@ -121,7 +121,7 @@ module CheckStage =
         let inputs =
             JsonValue.Object
                 [
-                    "model", JsonValue.Text model.Sha256
+                    "subject", JsonValue.Text context.Subject.Hash
                     "mode", JsonValue.Text mode.Contents
                     "seed", JobContext.integer job.Seed
                     "ridge", Job.ridgeJson { job.Ridge with Fraction = 0.0; Anchors = 0 }

@@ -207,7 +207,7 @@ module Job =
     /// A recipe by name, or as an object with all that is chosen.
     let private recipe (json: Json) : Result<Recipe, Error list> =
         if json.Element.ValueKind = Text.Json.JsonValueKind.Object then
-            Recipe.ofJson json
+            RecipeJson.read json
         else
             json |> Json.oneOf Recipe.named
 
@@ -278,24 +278,34 @@ module Job =
             // The name of a patch in a set stands behind the path of the set, which is relative too.
             let patch (json: Json) : Result<string, Error list> = path file json
 
-            Ok(fun () model patch scalings measurement codes ->
+            Ok(fun () model patch scalings tolerance measurement codes ->
                 {
                     File = model
                     Options =
                         {
                             Patch = patch
                             Scalings = scalings
-                            ScalingsTolerance = None
+                            ScalingsTolerance = tolerance
                             Measurement = measurement
                             Interpolation = codes |> Option.defaultValue []
                         }
                 })
             |> apply (
-                Json.onlyKeys [ "file"; "patch"; "scalings"; "measurement"; "interpolation" ] json
+                Json.onlyKeys
+                    [
+                        "file"
+                        "patch"
+                        "scalings"
+                        "scalingsTolerance"
+                        "measurement"
+                        "interpolation"
+                    ]
+                    json
             )
             |> apply (Json.field "file" (path file) json)
             |> apply (optional "patch" patch)
             |> apply (optional "scalings" (path file))
+            |> apply (optional "scalingsTolerance" positive)
             |> apply (optional "measurement" Json.text)
             |> apply (
                 optional
@@ -422,7 +432,7 @@ module Job =
                     ]
                 "ridge", ridgeJson job.Ridge
                 "profile", job.Profile |> JsonValue.ofOption scanJson
-                "recipe", Recipe.toJson job.Recipe
+                "recipe", RecipeJson.write job.Recipe
             ]
 
     /// The ridge and the values of t_μ that a job's card tells.

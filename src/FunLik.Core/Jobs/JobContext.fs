@@ -1,5 +1,6 @@
 namespace FunLik
 
+open System
 open System.IO
 
 /// What a job learns: its parameters and priors, and, where there is a model, the exact density.
@@ -73,12 +74,47 @@ module JobContext =
             |> Error.expected (String.concat ", " names)
             |> Error.fail
 
+    /// All that a model depends on besides its own file: the contents of other files, and what is asked for by name.
+    let private optionHashes (options: ModelOptions) : Result<string list, Error list> =
+        let contents (name: string) (path: string option) : Result<string list, Error list> =
+            match path with
+            | None -> Ok []
+            | Some path ->
+                // A patch of a set has its name behind the path.
+                let file, inside = Workspace.patchSource path
+
+                Stage.hashFile file
+                |> Result.map (fun hash ->
+                    [ $"{name} {hash} {Option.defaultValue String.Empty inside}" ])
+
+        let named =
+            [
+                match options.Measurement with
+                | Some name -> $"measurement {name}"
+                | None -> ()
+                match options.ScalingsTolerance with
+                | Some tolerance -> $"tolerance {JsonValue.formatNumber tolerance}"
+                | None -> ()
+                for kind, code in List.sort options.Interpolation do
+                    $"interpolation {kind} {code}"
+            ]
+
+        Validation.map2
+            (fun patch scalings -> patch @ scalings @ named)
+            (contents "patch" options.Patch)
+            (contents "scalings" options.Scalings)
+
     /// Reads what a job works on.
     let subject (source: JobSource) : Result<JobSubject, Error list> =
         let model =
             match source.Model with
             | Some model -> ModelFile.read model.File model.Options |> Result.map Some
             | None -> Ok None
+
+        let options =
+            source.Model
+            |> Option.map (fun model -> optionHashes model.Options)
+            |> Option.defaultValue (Ok [])
 
         let data =
             match source.Data with
@@ -87,12 +123,17 @@ module JobContext =
                 |> Result.map (fun manifest -> Some(folder, manifest))
             | None -> Ok None
 
-        let join (model: LoadedModel option) (data: (string * LabelManifest) option) =
+        let join
+            (model: LoadedModel option)
+            (options: string list)
+            (data: (string * LabelManifest) option)
+            =
             let hash =
                 [
                     match model with
                     | Some m -> m.Sha256
                     | None -> ()
+                    yield! options
                     match data with
                     | Some(_, manifest) ->
                         for shard in manifest.Shards do
@@ -114,4 +155,4 @@ module JobContext =
                 Error.make ErrorKind.Usage "neither a model nor labels to learn from"
                 |> Error.fail
 
-        Validation.map2 join model data |> Result.bind id
+        Validation.map3 join model options data |> Result.bind id

@@ -111,7 +111,7 @@ module TrainingStage =
                     "subject", JsonValue.Text context.Subject.Hash
                     "labels", JsonValue.Text labels.Contents
                     "seed", JobContext.integer context.Job.Seed
-                    "recipe", Recipe.toJson context.Job.Recipe
+                    "recipe", RecipeJson.write context.Job.Recipe
                 ]
 
         Stage.run context.Job.Output "training" inputs (fun folder ->
