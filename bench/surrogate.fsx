@@ -1,7 +1,8 @@
 // The main job as users meet it: a search of 95 parameters learnt from 10,000 labels with gradients, in processes of its own, twice.
 // What it took, how good it is beside the quadratic and the published network, and whether both runs left the same bytes.
 //
-//     dotnet fsi build.fsx bench surrogate [MODEL.json]
+//     dotnet fsi build.fsx bench
+//     dotnet fsi bench/surrogate.fsx [MODEL.json]
 //
 // MODEL is a search (lhc-search); without one, that of ../shared where it is there, else the shipped example.
 
@@ -88,12 +89,10 @@ printfn
     seconds
     again
 
-printfn
-    "exact calls: mode %d, sampling %d, labels %d, validation %d"
-    (calls.GetProperty("mode").GetInt64())
-    (calls.GetProperty("sampling").GetInt64())
-    (calls.GetProperty("labels").GetInt64())
-    (calls.GetProperty("validation").GetInt64())
+calls.EnumerateObject()
+|> Seq.map (fun entry -> $"{entry.Name} {entry.Value.GetInt64()}")
+|> String.concat ", "
+|> printfn "exact calls (a gradient is one more): %s"
 
 printfn
     "\n%-34s %12s %12s %22s"
