@@ -6,64 +6,68 @@ open System.Diagnostics
 open System.Runtime.ExceptionServices
 open System.Threading
 
-/// A thread that helps with one job after the other. It waits awake for some time before it sleeps: waking takes longer than what
+/// What a helper does: the errand, which throws nothing, and what tells that it is free again.
+[<AbstractClass; AllowNullLiteral>]
+type internal Errand() =
+    abstract Do: unit -> unit
+    abstract Leave: unit -> unit
+
+/// A thread that helps with one errand after the other. It waits awake for some time before it sleeps: waking takes longer than what
 /// lies between two steps of a training. Those that helped last are asked first.
 [<Sealed; AllowNullLiteral>]
 type internal Helper private () as this =
     static let idle = ConcurrentStack<Helper>()
     static let mutable count = 0
 
-    /// More are not made: who finds none goes on alone.
-    static let most = 4 * Environment.ProcessorCount + 8
-
     /// How long a helper waits awake, in ticks of the stopwatch.
     static let awake = Stopwatch.Frequency / 4000L
 
-    let mutable job: (unit -> unit) = Unchecked.defaultof<unit -> unit>
+    let mutable errand: Errand = null
     let mutable sleeps = 0
     let bell = new SemaphoreSlim(0)
 
-    let hasJob () : bool = not (obj.ReferenceEquals(Volatile.Read(&job), null))
+    let hasErrand () : bool = not (isNull (Volatile.Read(&errand)))
 
     let await () : unit =
         let start = Stopwatch.GetTimestamp()
         let mutable spin = SpinWait()
 
-        while not (hasJob ()) && Stopwatch.GetTimestamp() - start < awake do
+        while not (hasErrand ()) && Stopwatch.GetTimestamp() - start < awake do
             spin.SpinOnce -1
 
-        if not (hasJob ()) then
+        if not (hasErrand ()) then
             Interlocked.Exchange(&sleeps, 1) |> ignore
 
             // Whoever takes the mark back rings the bell.
-            if not (hasJob ()) || Interlocked.Exchange(&sleeps, 0) = 0 then
+            if not (hasErrand ()) || Interlocked.Exchange(&sleeps, 0) = 0 then
                 bell.Wait()
 
     let loop () : unit =
         while true do
             await ()
-            let work = job
-            Volatile.Write(&job, Unchecked.defaultof<unit -> unit>)
-            work ()
+            let mine = errand
+            Volatile.Write(&errand, null)
+            mine.Do()
             idle.Push this
+            mine.Leave()
 
     do
         let thread = Thread(loop, IsBackground = true, Name = "FunLik")
         thread.Start()
 
-    member private _.Give(work: unit -> unit) : unit =
-        Volatile.Write(&job, work)
+    member private _.Give(next: Errand) : unit =
+        Volatile.Write(&errand, next)
 
         if Interlocked.Exchange(&sleeps, 0) = 1 then
             bell.Release() |> ignore
 
-    /// Has an idle helper, or a new one, do a job, which throws nothing.
-    static member Ask(work: unit -> unit) : unit =
+    /// Has an idle helper do a errand, or a new one while there are fewer than `most`. Where there is none, nobody does.
+    static member Ask(errand: Errand, most: int) : unit =
         match idle.TryPop() with
-        | true, helper -> helper.Give work
+        | true, helper -> helper.Give errand
         | _ ->
             if Interlocked.Increment(&count) <= most then
-                Helper().Give work
+                Helper().Give errand
             else
                 Interlocked.Decrement(&count) |> ignore
 
@@ -74,6 +78,7 @@ type internal Helper private () as this =
 [<Sealed>]
 type internal Crew<'F>
     (phases: struct (int * ('F -> int -> unit))[], take: unit -> 'F, give: 'F -> unit) =
+    inherit Errand()
 
     /// Counts lie on cache lines of their own: a line that several threads write is slow to read.
     static let apart = 32
@@ -114,32 +119,31 @@ type internal Crew<'F>
             doPart f phase ((own + k) % parts)
 
     let work (isFirst: bool) : unit =
-        add working |> ignore
-
         try
-            try
-                if Volatile.Read(&counts[finished]) < total && not (hasFailed ()) then
-                    let own = if isFirst then 0 else add arrived
-                    let f = take ()
+            if Volatile.Read(&counts[finished]) < total && not (hasFailed ()) then
+                let own = if isFirst then 0 else add arrived
+                let f = take ()
 
-                    for phase in 0 .. phases.Length - 1 do
-                        doPhase f own phase
+                for phase in 0 .. phases.Length - 1 do
+                    doPhase f own phase
 
-                    give f
-            with e ->
-                Interlocked.CompareExchange(&failure, e, null) |> ignore
-        finally
-            Interlocked.Decrement(&counts[working]) |> ignore
+                give f
+        with e ->
+            Interlocked.CompareExchange(&failure, e, null) |> ignore
 
-    let help () : unit = work false
+    override _.Do() =
+        add working |> ignore
+        work false
+
+    override _.Leave() = Interlocked.Decrement(&counts[working]) |> ignore
 
     /// Does all items on up to `threads` threads; throws what an item has thrown, when no item runs any more.
-    member _.Run(threads: int) : unit =
+    member this.Run(threads: int) : unit =
         parts <- min threads total |> max 1
         counts <- Array.zeroCreate ((phases.Length * parts + 5) * apart)
 
         for _ in 2..parts do
-            Helper.Ask help
+            Helper.Ask(this, max threads Environment.ProcessorCount - 1)
 
         work true
         let mutable spin = SpinWait()

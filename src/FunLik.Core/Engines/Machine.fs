@@ -12,9 +12,6 @@ type internal Worker<'T when 'T: unmanaged> = { Tiles: Frame<'T>; Alone: Frame<'
 type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
     (layout: Layout, rowInputs: (string * Shape)[]) =
 
-    /// Tiles that take part in products of rows together.
-    static let group = 2
-
     /// Elements of a loop over what is shared that one thread does at a go.
     static let range = 16384
 
@@ -54,14 +51,14 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
         |> Array.map (fun (name, k) ->
             { Name = name; Shape = nodes[k].Shape; IsRow = facts.IsRow[k] })
 
-    /// Products with large matrices take several tiles at once; all else finds one tile in the nearest cache.
+    /// The larger the matrices, the more tiles take part in their products at once; all else finds one tile in the nearest cache.
     let tiles =
         let packed = layout.Packed |> Seq.sumBy (fun (KeyValue(_, o)) -> int64 o.Size)
 
-        if packed * int64 sizeof<'T> >= (1L <<< 17) then
-            group
-        else
-            1
+        match packed * int64 sizeof<'T> with
+        | bytes when bytes >= (1L <<< 22) -> 4
+        | bytes when bytes >= (1L <<< 17) -> 2
+        | _ -> 1
 
     let features = layout.Passes |> Array.map _.RowFeatures |> Array.fold max 1
 

@@ -36,17 +36,21 @@ module internal Products =
                         Strided.from (f.At p) (GemmTile.PanelRows * depth), GemmTile.PanelRows
                     | None -> Strided.from (f.At matrix) GemmTile.PanelRows, rows
 
-                GemmTile.multiplyStrips (
-                    panels,
-                    step,
-                    rows,
-                    depth,
-                    f.At x,
-                    f.At out,
-                    f.Lanes,
-                    f.Apart,
-                    tiles
-                ))
+                // The lines of panels that are not packed lie far apart: the cache holds them for fewer tiles.
+                let most = if packed.IsSome then tiles else 2
+
+                for first in 0..most .. tiles - 1 do
+                    GemmTile.multiplyStrips (
+                        panels,
+                        step,
+                        rows,
+                        depth,
+                        NativePtr.add (f.At x) (first * f.Apart),
+                        NativePtr.add (f.At out) (first * f.Apart),
+                        f.Lanes,
+                        f.Apart,
+                        min most (tiles - first)
+                    ))
 
     /// One side of outer products, packed row by row: where it begins, in numbers a row, and the numbers of a row and of a panel.
     type Side = { Operand: Operand; First: int; Size: int; Panel: int }
