@@ -112,6 +112,45 @@ let ``a scan of two parameters is the closed form, and its contours lie on it`` 
             near 0.02 contour.Level.TwiceDeltaNll (exact u v)
 
 [<Fact>]
+let ``what lies lower beyond a bound is the minimum of scans that reach it`` () =
+    let free =
+        likelihood {
+            let! a = poi "a" unconstrained
+            let! b = nuisance "b" unconstrained
+            do! gaussian [| -1.3; 0.4 |] [| 0.5; 0.2 |] (Expr.concat [ a; a + b ])
+        }
+
+    let bounded =
+        { free with
+            Blocks =
+                free.Blocks
+                |> List.map (fun block ->
+                    { block with
+                        Parameters =
+                            block.Parameters
+                            |> Array.map (fun p ->
+                                if p.Name = "a" then
+                                    { p with Bounds = struct (0.0, 10.0) }
+                                else
+                                    p)
+                    })
+        }
+
+    let values = axis -2.0 2.0 6
+    let line = Profile.scan "a" values bounded
+    let grid = GridScan.scan [ "a", values ] bounded
+
+    for k in 0 .. values.Length - 1 do
+        let exact = ((values[k] + 1.3) / 0.5) ** 2.0
+        near 1e-6 exact line.TwiceDeltaNll[k]
+        near 1e-6 exact grid.TwiceDeltaNll[k]
+
+    // Within the bounds the minimum is at the bound.
+    let inside = Profile.scan "a" [ 0.0; 1.0 ] bounded
+    near 1e-6 0.0 inside.TwiceDeltaNll[0]
+    near 1e-6 (4.6 ** 2.0 - 2.6 ** 2.0) inside.TwiceDeltaNll[1]
+
+[<Fact>]
 let ``grids of one parameter are scans, of three they have every point`` () =
     let values = axis -2.0 4.0 13
     let scan = model |> Profile.scan "b" values

@@ -172,6 +172,40 @@ let ``toys of a normal measurement have the asymptotic probabilities`` () =
     near (5.0 * toys.Clsb.Error) test.Observed.Clsb toys.Clsb.Value
     near (5.0 * toys.Clb.Error) test.Observed.Clb toys.Clb.Value
 
+// The same for statistics with two sides: four comparisons of 6e-7. The data lie where μ = 0 bends t̃.
+[<Theory>]
+[<InlineData("t", 0.4)>]
+[<InlineData("ttilde", -0.9)>]
+let ``toys of statistics with two sides have the asymptotic probabilities`` (name: string, found) =
+    let statistic = TestStatistic.names |> List.find (fst >> (=) name) |> snd
+    let tester = HypothesisTest.prepare options statistic None (measurement found 1.0)
+    let test = HypothesisTest.test options tester 1.5
+    let toys = Toys.test options tester 1.5 4000 (Key.ofSeed 12)
+    near (5.0 * toys.Clsb.Error) test.Observed.Clsb toys.Clsb.Value
+    near (5.0 * toys.Clb.Error) test.Observed.Clb toys.Clb.Value
+
+    // Data that lie n standard deviations from 0 have the probabilities expected there.
+    for n, expected in Array.zip TestStatistic.bands test.Expected do
+        let tester = HypothesisTest.prepare options statistic None (measurement n 1.0)
+        let there = HypothesisTest.test options tester 1.5
+        near 1e-5 expected.Clsb there.Observed.Clsb
+        near 1e-5 expected.Clb there.Observed.Clb
+
+[<Fact>]
+let ``what a statistic does not test is refused`` () =
+    let refused (statistic: TestStatistic) (ask: Tester -> unit) : ErrorKind =
+        let tester = HypothesisTest.prepare options statistic None (measurement 0.4 1.0)
+        Assert.Throws<FunLikException>(fun () -> ask tester).Errors.Head.Kind
+
+    let test (mu: float) (tester: Tester) : unit = HypothesisTest.test options tester mu |> ignore
+    let limit (tester: Tester) : unit = Limit.upper options 0.95 tester |> ignore
+
+    Assert.Equal(ErrorKind.Value, refused TestStatistic.Q0 (test 1.0))
+    Assert.Equal(ErrorKind.Value, refused TestStatistic.QTilde (test -1.0))
+    Assert.Equal(ErrorKind.Value, refused TestStatistic.Q (test nan))
+    Assert.Equal(ErrorKind.Usage, refused TestStatistic.T limit)
+    Assert.Equal(ErrorKind.Usage, refused TestStatistic.Q0 limit)
+
 [<Fact>]
 let ``toys do not depend on threads, and the first of many are those of few`` () =
     let tester =
@@ -235,6 +269,24 @@ let ``models without terms, without or with several pois are refused by name`` (
 
     Assert.Equal(ErrorKind.Unsupported, (refused opaque None).Kind)
     Assert.Equal(ErrorKind.Name, (refused model (Some "nu")).Kind)
+
+    let fixed' =
+        { model with
+            Blocks =
+                model.Blocks
+                |> List.map (fun block ->
+                    { block with
+                        Parameters =
+                            block.Parameters
+                            |> Array.map (fun p ->
+                                if p.Kind.IsPoi then
+                                    { p with Bounds = struct (1.0, 1.0) }
+                                else
+                                    p)
+                    })
+        }
+
+    Assert.Equal(ErrorKind.Value, (refused fixed' None).Kind)
 
     let two =
         likelihood {

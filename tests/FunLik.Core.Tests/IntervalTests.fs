@@ -191,6 +191,12 @@ let ``each piece's crossings are found again, and an end without a density is a 
         near 1e-5 (x - 0.1) crossing.Exact
 
 [<Fact>]
+let ``a level that is given twice gives one interval`` () =
+    let level = ConfidenceLevel.ofProbability 1 0.9
+    let found = Interval.findWith (at [ level; level ]) "mu" (measurement 0.3 1.0)
+    Assert.Single((Assert.Single found.Intervals).Pieces) |> ignore
+
+[<Fact>]
 let ``levels and labels tell the truth`` () =
     near 1e-9 1.0 (ConfidenceLevel.ofProbability 1 0.6826894921370859).TwiceDeltaNll
     near 1e-4 0.6827 (ConfidenceLevel.ofTwiceDeltaNll 1 1.0).Probability

@@ -98,15 +98,32 @@ module GridScan =
         let fitOptions = { options.Fit with Fixed = [] }
         let free = Fitter.problem fitOptions own
 
-        let fit (starts: float[][]) : Fit =
-            (Fitter.fitAll fitOptions own [| { free with Starts = starts } |])[0]
+        let fit (problem: FitProblem) : Fit = (Fitter.fitAll fitOptions own [| problem |])[0]
 
-        let first = fit free.Starts
+        let first = fit free
         let profiler = Profiler.prepareAt profiling names first.Point own
         let grid = axes |> List.map snd |> Array.ofList
         let found = Profiler.evaluate profiler (points grid) options.Fit.Run
         let n = parameters.Length
         let pointOf (row: int) : float[] = Array.sub found.Points (row * n) n
+
+        // Values beyond the bounds at which there is a density belong to what is scanned: none is lower than the minimum.
+        let widened =
+            let inside =
+                [| 0 .. found.Values.Length - 1 |]
+                |> Array.filter (fun row -> found.Statuses[row].IsConverged)
+                |> Array.map pointOf
+
+            let wide (choose: float -> float -> float) (bounds: float[]) : float[] =
+                (bounds, names)
+                ||> List.fold (fun bounds name ->
+                    let i = Profile.indexOf name parameters
+
+                    let reached = inside |> Array.fold (fun x point -> choose x point[i]) bounds[i]
+
+                    Profile.at i reached bounds)
+
+            { free with Lower = wide min free.Lower; Upper = wide max free.Upper }
 
         let rec refit (minimum: Fit) (evaluations: int) (rounds: int) : Fit * int =
             let lowest =
@@ -117,7 +134,7 @@ module GridScan =
 
             match lowest with
             | Some row when rounds > 0 && -2.0 * found.Values[row] < minimum.TwiceNll - resolution ->
-                let again = fit [| pointOf row |]
+                let again = fit { widened with Starts = [| pointOf row |] }
                 refit again (evaluations + again.Evaluations) (rounds - 1)
             | _ -> minimum, evaluations
 

@@ -51,12 +51,27 @@ type HypothesisTest =
 [<RequireQualifiedAccess>]
 module HypothesisTest =
 
-    /// The parameter of interest: the one that is named, or the model's only one. Else an error is raised.
+    /// The parameter of interest: the one that is named, or the model's only one. An error is raised where there is none, or it is fixed.
     let poiOf (model: Likelihood) (poi: string option) : string =
-        let pois =
-            Likelihood.parameters model |> Array.filter _.Kind.IsPoi |> Array.map _.Name
+        let parameters = Likelihood.parameters model
+        let pois = parameters |> Array.filter _.Kind.IsPoi |> Array.map _.Name
 
-        match poi with
+        let isFixed (name: string) : bool =
+            let struct (low, high) = (parameters |> Array.find (fun p -> p.Name = name)).Bounds
+
+            low = high
+
+        let found =
+            match poi with
+            | None -> Array.tryExactlyOne pois
+            | given -> given
+
+        match found with
+        | Some name when Array.contains name (Likelihood.names model) && isFixed name ->
+            Error.make ErrorKind.Value $"the model has '{name}' fixed"
+            |> Error.expected "a parameter of interest that is free"
+            |> Error.fail
+            |> Error.orRaise
         | Some name when (Likelihood.names model |> Array.contains name) -> name
         | Some name ->
             Error.make ErrorKind.Name $"there is no parameter '{name}'"
@@ -64,14 +79,11 @@ module HypothesisTest =
             |> Error.fail
             |> Error.orRaise
         | None ->
-            match pois with
-            | [| one |] -> one
-            | _ ->
-                Error.make ErrorKind.Usage "a test is of one parameter of interest"
-                |> Error.found $"{pois.Length} parameters of interest"
-                |> Error.expected "one, or the name of one"
-                |> Error.fail
-                |> Error.orRaise
+            Error.make ErrorKind.Usage "a test is of one parameter of interest"
+            |> Error.found $"{pois.Length} parameters of interest"
+            |> Error.expected "one, or the name of one"
+            |> Error.fail
+            |> Error.orRaise
 
     /// The model with the parameter of interest free on both sides, or kept at 0 or above.
     let private withBounds (poi: string) (isBounded: bool) (model: Likelihood) : Likelihood =
@@ -165,8 +177,27 @@ module HypothesisTest =
         |> List.tryFind (fun s -> not s.IsConverged)
         |> Option.defaultValue FitStatus.Converged
 
+    /// q0 tests 0 alone, and what keeps μ at 0 or above tests nothing below.
+    let private checkValue (statistic: TestStatistic) (mu: float) : unit =
+        let isGood, expected =
+            if statistic.IsQ0 then
+                mu = 0.0, "0, which is what q0 tests"
+            elif TestStatistic.isBounded statistic then
+                mu >= 0.0, "0 or above"
+            else
+                true, "a finite number"
+
+        if not (isGood && Double.IsFinite mu) then
+            Error.make ErrorKind.Value "the value to test"
+            |> Error.found $"{mu}"
+            |> Error.expected expected
+            |> Error.fail
+            |> Error.orRaise
+
     /// Tests values of the parameter of interest, all in one batch.
     let tests (options: RunOptions) (tester: Tester) (mus: float[]) : HypothesisTest[] =
+        mus |> Array.iter (checkValue tester.Statistic)
+
         let problem (data: float[]) (mu: float) : DataProblem =
             DataFitter.problem [ tester.Poi, mu ] tester.Starts data tester.Fitter
 
@@ -195,7 +226,9 @@ module HypothesisTest =
                 Statistic = observed
                 AsimovStatistic = asimov
                 Observed = TestStatistic.pValues tester.Statistic observed asimov
-                Expected = TestStatistic.bands |> Array.map (TestStatistic.expected asimov)
+                Expected =
+                    TestStatistic.bands
+                    |> Array.map (TestStatistic.expected tester.Statistic asimov)
                 Fixed = fixed'
                 AsimovFixed = asimovFixed
                 Status =

@@ -56,7 +56,7 @@ type IntervalOptions =
     {
         /// The levels.
         Levels: ConfidenceLevel list
-        /// The first and the last value to look at. None takes the parameter's range and what is around the best fit, within its bounds,
+        /// The first and the last value to look at, cut at the parameter's bounds. None takes the parameter's range and what is around the best fit, within its bounds,
         /// and goes on until the levels are crossed.
         Range: (float * float) option
         /// How many values are spread over the range, besides those near the best fit: pieces that fall between two of them are missed.
@@ -166,6 +166,7 @@ module Interval =
 
     /// Intervals of a parameter of a prepared objective.
     let findFitter (options: IntervalOptions) (name: string) (fitter: Fitter) : Intervals =
+        let options = { options with Levels = List.distinct options.Levels }
         let index = Profile.indexOf name fitter.Objective.Parameters
 
         let fitOptions =
@@ -180,11 +181,15 @@ module Interval =
 
         let low, high =
             match options.Range with
-            | Some(low, high) when low < high && Double.IsFinite(high - low) -> low, high
+            | Some(low, high) when
+                low < high && Double.IsFinite(high - low) && high >= lower && low <= upper
+                ->
+                max lower low, min upper high
             | Some(low, high) ->
                 Error.make ErrorKind.Value $"the range of '{name}'"
                 |> Error.found $"{low} to {high}"
-                |> Error.expected "two finite numbers, the second above the first"
+                |> Error.expected
+                    $"two finite numbers, the second above the first, not beyond the bounds {lower} to {upper}"
                 |> Error.fail
                 |> Error.orRaise
             | None ->
@@ -336,7 +341,7 @@ module Interval =
         {
             Parameter = name
             Best = best
-            Intervals = options.Levels |> List.distinct |> List.map interval
+            Intervals = options.Levels |> List.map interval
             X = known |> Array.map _.X
             TwiceDeltaNll = known |> Array.map _.T
             Minimum = minimum

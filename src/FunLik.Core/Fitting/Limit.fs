@@ -26,12 +26,18 @@ module Limit =
     /// Relative to the limit.
     let private tolerance = 1e-9
 
-    /// Upper limits at a level, observed and expected: all roots together, each round one batch of fits.
+    /// Upper limits by q or q̃ at a level, observed and expected: all roots together, each round one batch of fits.
     let upper (options: RunOptions) (level: float) (tester: Tester) : Limit =
         if not (level > 0.0 && level < 1.0) then
             Error.make ErrorKind.Value "the confidence level"
             |> Error.found $"{level}"
             |> Error.expected "between 0 and 1"
+            |> Error.fail
+            |> Error.orRaise
+
+        if not (tester.Statistic.IsQ || tester.Statistic.IsQTilde) then
+            Error.make ErrorKind.Usage "upper limits are by q or q̃"
+            |> Error.hint "t and t̃ have two sides, and q0 tests for a signal."
             |> Error.fail
             |> Error.orRaise
 

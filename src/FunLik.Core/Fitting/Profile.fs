@@ -194,6 +194,16 @@ module Profile =
             else
                 fromNeighbours fits problemAt coarse
 
+        // Values beyond the bounds at which there is a density belong to what is scanned: none is lower than the minimum.
+        let widened =
+            let inside =
+                best |> Array.filter _.Status.IsConverged |> Array.map (fun f -> f.Point[index])
+
+            { free with
+                Lower = at index (Array.fold min free.Lower[index] inside) free.Lower
+                Upper = at index (Array.fold max free.Upper[index] inside) free.Upper
+            }
+
         let rec refit (minimum: Fit) (evaluations: int) (rounds: int) : Fit * int =
             let lowest =
                 best
@@ -203,7 +213,7 @@ module Profile =
 
             match lowest with
             | Some fit when rounds > 0 && fit.TwiceNll < minimum.TwiceNll - resolution ->
-                let again = minimumOf { free with Starts = [| fit.Point |] }
+                let again = minimumOf { widened with Starts = [| fit.Point |] }
                 refit again (evaluations + again.Evaluations) (rounds - 1)
             | _ -> minimum, evaluations
 

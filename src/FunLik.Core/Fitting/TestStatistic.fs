@@ -57,27 +57,47 @@ module TestStatistic =
 
     let private above (x: float) : float = Normal.CDF(0.0, 1.0, -x)
 
-    /// The probabilities for a statistic (q, q̃, or q0) that is `observed` on the data and `asimov` on the Asimov data of the other hypothesis
-    /// (eqs. 57, 65 to 67; both as distances in standard deviations).
+    /// The probabilities for a statistic that is `observed` on the data and `asimov` on the Asimov data of the other hypothesis: for q, q̃ and q0
+    /// eqs. 57 and 65 to 67, both as distances in standard deviations; for t and t̃ the tails on both sides of μ (eqs. 34 to 44).
     let pValues (statistic: TestStatistic) (observed: float) (asimov: float) : PValues =
         let root, rootA = sqrt observed, sqrt asimov
 
+        // Beyond 0 a statistic that keeps μ at 0 or above grows by the slope there.
+        let isBeyondZero = isBounded statistic && root > rootA && rootA > 0.0
+
         let distance =
-            if statistic.IsQTilde && root > rootA && rootA > 0.0 then
+            if isBeyondZero then
                 (observed - asimov) / (2.0 * rootA)
             else
                 root - rootA
 
-        { Clsb = above (distance + rootA); Clb = above distance }
+        match statistic with
+        | TestStatistic.T
+        | TestStatistic.TTilde ->
+            {
+                Clsb = above root + above (distance + rootA)
+                Clb = above (root + rootA) + above distance
+            }
+        | TestStatistic.Q
+        | TestStatistic.QTilde
+        | TestStatistic.Q0 -> { Clsb = above (distance + rootA); Clb = above distance }
 
     /// The probabilities expected without signal where the data fluctuate by n standard deviations toward it.
-    let expected (asimov: float) (n: float) : PValues =
-        { Clsb = above (sqrt asimov - n); Clb = above -n }
+    let expected (statistic: TestStatistic) (asimov: float) (n: float) : PValues =
+        let rootA = sqrt asimov
+
+        match statistic with
+        | TestStatistic.TTilde when n < 0.0 -> pValues statistic (asimov - 2.0 * n * rootA) asimov
+        | TestStatistic.T
+        | TestStatistic.TTilde -> pValues statistic ((rootA - n) ** 2.0) asimov
+        | TestStatistic.Q
+        | TestStatistic.QTilde
+        | TestStatistic.Q0 -> { Clsb = above (rootA - n); Clb = above -n }
 
     /// The five of -2 to 2.
     let bands: float[] = [| -2.0; -1.0; 0.0; 1.0; 2.0 |]
 
-    /// The root of the statistic on Asimov data at which CLs falls to a value, where the data fluctuate by n standard deviations.
+    /// The root of q or q̃ on Asimov data at which CLs falls to a value, where the data fluctuate by n standard deviations.
     let rootAtCls (cls: float) (n: float) : float = n - Normal.InvCDF(0.0, 1.0, cls * above -n)
 
     /// The p-value of t_μ (eq. 35: χ² of one degree of freedom).
