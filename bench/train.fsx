@@ -241,7 +241,9 @@ let compare (rounds: int) (threads: int) (python: string) =
                 settings
                 |> List.choose (fun (name, _) ->
                     results.TryFind(name, (kind, hidden)) |> Option.map (fun value -> value, name))
-                |> List.fold max (nan, "absent")
+                |> List.sortDescending
+                |> List.tryHead
+                |> Option.defaultValue (nan, "absent")
 
             let share =
                 if kind = "values" then
