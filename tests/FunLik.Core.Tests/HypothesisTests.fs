@@ -232,7 +232,7 @@ let ``toys have the means and variances of their distributions`` () =
 
     let predictor = Simulate.prepare model
     let count = 20_000
-    let toys = Simulate.toys options predictor [| 1.0 |] count (Key.ofSeed 5)
+    let toys = Simulate.toys options predictor [| 1.0 |] 0 count (Key.ofSeed 5)
     Assert.Equal(8, predictor.Size)
 
     Assert.Equal<float[]>(

@@ -95,7 +95,15 @@ module HypothesisTest =
 
                 { p with
                     Bounds =
-                        if isBounded then
+                        if isBounded && high < 0.0 then
+                            Error.make
+                                ErrorKind.Value
+                                $"the bounds of '{poi}' leave no value from 0 on"
+                            |> Error.found $"{low} to {high}"
+                            |> Error.expected "bounds that a signal may lie in"
+                            |> Error.fail
+                            |> Error.orRaise
+                        elif isBounded then
                             struct (max 0.0 low, high)
                         else
                             struct (-infinity, infinity)

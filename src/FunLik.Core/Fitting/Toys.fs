@@ -70,15 +70,27 @@ module Toys =
         let p = (toys |> Array.sumBy (fun t -> if t >= bound then 1.0 else 0.0)) / n
         { Value = p; Error = sqrt (p * (1.0 - p) / n) }
 
+    /// Toys that are fitted at once.
+    let private block = 10_000
+
     /// Tests a value by `count` toys with a signal of that strength and as many without, each from the fit to the data with that strength held:
     /// toy r is the same for any number of threads and toys. The auxiliary data are random too.
     let test (options: RunOptions) (tester: Tester) (mu: float) (count: int) (key: Key) : ToyTest =
         let asymptotic = HypothesisTest.test options tester mu
 
         let toys (name: string) (point: float[]) : float[] =
-            Key.foldName name key
-            |> Simulate.toys options tester.Fitter.Predictor point count
-            |> statistics options tester mu [| point; tester.Free.Point |]
+            let own = Key.foldName name key
+
+            [| 0..block .. count - 1 |]
+            |> Array.collect (fun first ->
+                Simulate.toys
+                    options
+                    tester.Fitter.Predictor
+                    point
+                    first
+                    (min block (count - first))
+                    own
+                |> statistics options tester mu [| point; tester.Free.Point |])
 
         let signal = toys "signal" asymptotic.Fixed.Point
         let background = toys "background" tester.Reference.Point

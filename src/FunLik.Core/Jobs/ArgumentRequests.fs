@@ -279,6 +279,20 @@ module internal ArgumentRequests =
         |> optional level
         |> Result.map (fun level -> Verb.Limit(source, test, level |> Option.defaultValue 0.95))
 
+    /// The largest number of toys.
+    let mostToys = 10_000_000
+
+    let toys (value: string) : Result<int, Error list> =
+        whole "--toys" 10 value
+        |> Result.bind (fun count ->
+            if count <= mostToys then
+                Ok count
+            else
+                wrong "--toys" "more toys than are fitted at a time"
+                |> Error.found value
+                |> Error.expected $"{mostToys} at most"
+                |> Error.fail)
+
     let toysRequest source test (given: ParseResults<ToysArgument>) =
         Validation.map3
             (fun mu toys seed ->
@@ -292,7 +306,7 @@ module internal ArgumentRequests =
                     }
                 ))
             (given.TryGetResult ToysArgument.Mu |> mu)
-            (given.TryGetResult Toys |> optional (whole "--toys" 10))
+            (given.TryGetResult Toys |> optional toys)
             (given.TryGetResult ToysArgument.Seed |> seed)
 
     let folder (given: string option) : Result<string, Error list> =

@@ -90,11 +90,12 @@ module Simulate =
 
             k
 
-    /// Toys at one point: rows of random data, row r from `Key.fold r`.
+    /// Toys at one point: rows of random data from a first row on, row r from `Key.fold r`.
     let toys
         (options: RunOptions)
         (predictor: Predictor)
         (point: float[])
+        (first: int)
         (count: int)
         (key: Key)
         : float[] =
@@ -104,7 +105,7 @@ module Simulate =
         let all = Array.zeroCreate<float>(count * size)
 
         for r in 0 .. count - 1 do
-            let own = Key.fold r key
+            let own = Key.fold (first + r) key
             let uniforms = Key.uniforms size (Key.fold 0 own)
             let normals = Key.normals size (Key.fold 1 own)
 
