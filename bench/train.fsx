@@ -198,9 +198,9 @@ let torchSettings (threads: int) : (string * (string * string) list) list =
 
     [
         "passive", plain
-        "passive, OMP_NUM_THREADS", plain @ [ "OMP_NUM_THREADS", string threads ]
-        "passive, AVX2 products", plain @ [ "OPENBLAS_CORETYPE", "Haswell" ]
-        "as it comes", plain @ [ "OMP_WAIT_POLICY", "" ]
+        "passive, OMP_NUM_THREADS", plain @ [ ("OMP_NUM_THREADS", string threads) ]
+        "passive, AVX2 products", plain @ [ ("OPENBLAS_CORETYPE", "Haswell") ]
+        "as it comes", plain @ [ ("OMP_WAIT_POLICY", "") ]
     ]
 
 let compare (rounds: int) (threads: int) (python: string) =

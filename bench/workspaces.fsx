@@ -137,7 +137,7 @@ let products =
     let y = Expr.matVec (Expr.transpose matrix) (Expr.matVec matrix x)
 
     let session =
-        Program.ofOutputs [ "y", y ]
+        Program.ofOutputs [ ("y", y) ]
         |> Engine.compile (fun _ -> Binding.Row)
         |> _.Bind()
 

@@ -3,14 +3,14 @@ namespace FunLik
 open System
 open System.Threading
 
-/// Whether the just-in-time compiler starts with unoptimised code. The vectorised functions that the engines call ship as
-/// intermediate code only: until the compiler returns to them they run 8 to 20 times slower.
+/// Whether the just-in-time compiler starts with unoptimised code. The inner loops of the engines are optimised from their first call; what
+/// calls them is not, and takes up to four times as long for half a second, until the compiler returns to it.
 [<RequireQualifiedAccess>]
 module Tiering =
 
     /// What to do about it, in one line.
     let advice: string =
-        "quick JIT is on, so the first minutes may be 10 times slower: set DOTNET_TC_QuickJit=0, or "
+        "quick JIT is on, so evaluations may be 4 times slower in the first second: set DOTNET_TC_QuickJit=0, or "
         + "<TieredCompilationQuickJit>false</TieredCompilationQuickJit> in the project of the executable"
 
     /// Decides from environment variables and the runtime's configuration, which they override; both by name, null where not set.
