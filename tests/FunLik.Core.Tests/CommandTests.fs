@@ -286,3 +286,21 @@ let ``eval gives the authors' values of their search, and null outside`` () =
             Assert.Equal(Option.defaultValue nan value, Option.defaultValue nan sum, 1e-9)
     finally
         folder.Delete true
+
+[<Fact>]
+let ``a fit in a flat valley says that it knows no standard deviations`` () =
+    let notes (second: float) : string list =
+        let model =
+            likelihood {
+                let! a = poi "a" unconstrained
+                let! b = nuisance "b" unconstrained
+                do! gaussian [| 1.0; 2.0 |] [| 1.0; 1.0 |] (Expr.concat [ a + b; second * (a - b) ])
+            }
+
+        let request: FitRequest = { Fix = []; Poi = None; Starts = None }
+        let report = Fitting.run context request model |> Fitting.report request
+        Assert.True report.Converged
+        report.Notes
+
+    Assert.Empty(notes 1.0)
+    Assert.Contains("flat in some direction", List.exactlyOne (notes 0.0))

@@ -349,7 +349,7 @@ module OnnxRuntimeTests =
 
     [<OnnxRuntimeFact>]
     let ``the library in use is the one that was located`` () =
-        Assert.Equal(OnnxRuntime.locate (), OnnxRuntime.libraryPath ())
+        Assert.Equal(OnnxRuntime.locate (), OnnxRuntime.loadedPath ())
         Assert.Matches(@"^1\.\d+\.\d+", OnnxRuntime.version () |> Error.orRaise)
 
     [<Fact>]

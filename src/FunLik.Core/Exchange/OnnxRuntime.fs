@@ -193,7 +193,7 @@ module OnnxRuntime =
         OnnxLibrary.locate named roots
 
     /// The full path of the library that is in use; loads it.
-    let libraryPath () : Result<string, Error list> = get () |> Result.map _.Path
+    let loadedPath () : Result<string, Error list> = get () |> Result.map _.Path
 
     /// The version of the library that is in use, such as 1.30.0; loads it.
     let version () : Result<string, Error list> = get () |> Result.map _.Version

@@ -99,9 +99,3 @@ module TestStatistic =
 
     /// The root of q or q̃ on Asimov data at which CLs falls to a value, where the data fluctuate by n standard deviations.
     let rootAtCls (cls: float) (n: float) : float = n - Normal.InvCDF(0.0, 1.0, cls * above -n)
-
-    /// The p-value of t_μ (eq. 35: χ² of one degree of freedom).
-    let pOfT (t: float) : float = 2.0 * above (sqrt t)
-
-    /// A p-value as a number of standard deviations, one-sided.
-    let significance (p: float) : float = -Normal.InvCDF(0.0, 1.0, p)

@@ -136,10 +136,7 @@ module CheckStage =
             |> LabelFiles.append
                 folder
                 LabelUse.Test
-                (if found.Ridge.Count = 0 then
-                     found.Ridge
-                 else
-                     LabelSet.withParts context.Verb.Options model.Likelihood found.Ridge)
+                (LabelSet.withParts context.Verb.Options model.Likelihood found.Ridge)
             |> Result.bind (fun manifest ->
                 JsonValue.Object
                     [
@@ -147,13 +144,7 @@ module CheckStage =
                         "scans", found.Scans |> List.map scanJson |> JsonValue.List
                     ]
                 |> JsonValue.writeFile (Path.Combine(folder, file))
-                |> Result.map (fun () ->
-                    let shards = manifest.Shards |> List.map _.File
-
-                    if shards.IsEmpty then
-                        [ file ]
-                    else
-                        file :: "labels.json" :: shards)))
+                |> Result.map (fun () -> file :: LabelFiles.files manifest)))
 
     /// What the stage found.
     let read (names: string[]) (stage: StageResult) : Result<ExactChecks, Error list> =

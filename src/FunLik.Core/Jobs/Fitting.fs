@@ -138,5 +138,9 @@ module Fitting =
                     + $"EDM {TextTable.significant 3 fit.Edm}, "
                     + $"{TextTable.count (int64 fit.Evaluations)} evaluations"
                 ]
-            Notes = []
+            Notes =
+                [
+                    if fit.Status.IsConverged && fit.Covariance.IsNone then
+                        "the density is flat in some direction at the best point: no standard deviations"
+                ]
         }

@@ -113,7 +113,7 @@ module Inspection =
                         "threads", JsonValue.Int(int64 threads)
                         "quickJit", JsonValue.Bool(Tiering.quickJitIsOn ())
                         "onnxRuntime",
-                        OnnxRuntime.libraryPath ()
+                        OnnxRuntime.loadedPath ()
                         |> Result.toOption
                         |> JsonValue.ofOption JsonValue.Text
                         "onnxRuntimeVersion",
@@ -201,7 +201,7 @@ module Inspection =
 
     let private onnxRuntimeLine () : string =
         match
-            Validation.map2 (fun v p -> v, p) (OnnxRuntime.version ()) (OnnxRuntime.libraryPath ())
+            Validation.map2 (fun v p -> v, p) (OnnxRuntime.version ()) (OnnxRuntime.loadedPath ())
         with
         | Ok(version, path) -> $"ONNX Runtime {version}: {path}"
         | Result.Error errors -> errors |> List.distinct |> List.map string |> String.concat "; "

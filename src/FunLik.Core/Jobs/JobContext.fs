@@ -47,6 +47,13 @@ module JobContext =
     let internal number (name: string) (json: Json) : Result<float, Error list> =
         Json.optionalField name Json.float json |> Result.map (Option.defaultValue nan)
 
+    /// A number that is null where it is not finite.
+    let internal numberOrNull (json: Json) : Result<float, Error list> =
+        if json.Element.ValueKind = Text.Json.JsonValueKind.Null then
+            Ok nan
+        else
+            Json.float json
+
     /// A density of nothing but its parameters, one block each: labels without a model are of it.
     let private bare (folder: string) (parameters: ModelParameter[]) : Likelihood =
         {
@@ -57,22 +64,21 @@ module JobContext =
             Priors = []
         }
 
-    let private sameParameters
-        (model: LoadedModel)
-        (folder: string)
-        (manifest: LabelManifest)
+    /// That what is somewhere has the parameters of a model.
+    let internal sameParameters
+        (what: string)
+        (place: string)
+        (found: string[])
+        (model: Likelihood)
         : Result<unit, Error list> =
-        let names = Likelihood.names model.Likelihood
-        let labelled = manifest.Parameters |> Array.map _.Name
+        let names = Likelihood.names model
 
-        if names = labelled then
-            Ok()
-        else
-            Error.make ErrorKind.Name "the labels are of other parameters than the model"
-            |> Error.withFile folder
-            |> Error.found (String.concat ", " labelled)
-            |> Error.expected (String.concat ", " names)
-            |> Error.fail
+        Validation.require
+            (names = found)
+            (Error.make ErrorKind.Name $"{what} of other parameters than the model"
+             |> Error.withFile place
+             |> Error.found (String.concat ", " found)
+             |> Error.expected (String.concat ", " names))
 
     /// All that a model depends on besides its own file: the contents of other files, and what is asked for by name.
     let private optionHashes (options: ModelOptions) : Result<string list, Error list> =
@@ -148,7 +154,12 @@ module JobContext =
 
             match model, data with
             | Some m, Some(folder, manifest) ->
-                sameParameters m folder manifest |> Result.map (fun () -> make m.Likelihood)
+                sameParameters
+                    "the labels are"
+                    folder
+                    (manifest.Parameters |> Array.map _.Name)
+                    m.Likelihood
+                |> Result.map (fun () -> make m.Likelihood)
             | Some m, None -> Ok(make m.Likelihood)
             | None, Some(folder, manifest) -> Ok(make (bare folder manifest.Parameters))
             | None, None ->

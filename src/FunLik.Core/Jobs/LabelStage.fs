@@ -109,9 +109,8 @@ module LabelStage =
         : Result<string list, Error list> =
         let split (set: LabelSet) : LabelSet =
             match context.Subject.Exact with
-            | Some model when set.Count > 0 ->
-                LabelSet.withParts context.Verb.Options model.Likelihood set
-            | _ -> set
+            | Some model -> LabelSet.withParts context.Verb.Options model.Likelihood set
+            | None -> set
 
         let integer = JobContext.integer
 
@@ -137,13 +136,7 @@ module LabelStage =
                     "lostAnchors", integer facts.LostAnchors
                 ]
             |> JsonValue.writeFile (Path.Combine(folder, file))
-            |> Result.map (fun () ->
-                let shards = manifest.Shards |> List.map _.File
-
-                if shards.IsEmpty then
-                    [ file ]
-                else
-                    file :: "labels.json" :: shards))
+            |> Result.map (fun () -> file :: LabelFiles.files manifest))
 
     let private counts (set: LabelSet) : (string * int) list =
         set.Tags |> Array.countBy id |> List.ofArray

@@ -92,12 +92,6 @@ module ModeStage =
 
     /// What the stage found.
     let read (stage: StageResult) : Result<ModeFacts, Error list> =
-        let numberOrNull (json: Json) : Result<float, Error list> =
-            if json.Element.ValueKind = System.Text.Json.JsonValueKind.Null then
-                Ok nan
-            else
-                Json.float json
-
         Json.parseFile (Path.Combine(stage.Folder, file))
         |> Result.bind (fun json ->
             Ok(fun point y deviations status calls ->
@@ -110,6 +104,6 @@ module ModeStage =
                 })
             |> Validation.apply (Json.field "point" Json.numbers json)
             |> Validation.apply (JobContext.number "logDensity" json)
-            |> Validation.apply (Json.field "deviations" (Json.list numberOrNull) json)
+            |> Validation.apply (Json.field "deviations" (Json.list JobContext.numberOrNull) json)
             |> Validation.apply (Json.field "status" Json.text json)
             |> Validation.apply (JobContext.count "calls" json))

@@ -7,7 +7,7 @@ open System.IO
 [<RequireQualifiedAccess>]
 type JobResult =
     /// A bundle, its card, and what the user should know.
-    | Bundle of folder: string * card: Json * stages: StageResult list
+    | Bundle of folder: string * card: Json * stages: StageResult list * notes: string list
     /// The chains do not agree: nothing was learnt.
     | NotSampled of LabelFacts
 
@@ -91,7 +91,15 @@ module Pipeline =
 
                 let! card = Json.parseFile (Path.Combine(bundle.Stage.Folder, Bundle.cardFile))
 
-                return JobResult.Bundle(bundle.Stage.Folder, card, all |> List.map _.Stage)
+                let asked = context.Job.Labels
+
+                let notes =
+                    [
+                        if facts.Train < asked && asked < Int32.MaxValue then
+                            $"{facts.Train} labels to learn from where {asked} were asked for"
+                    ]
+
+                return JobResult.Bundle(bundle.Stage.Folder, card, all |> List.map _.Stage, notes)
         }
 
     /// Runs a job in its folder of results: stages that an earlier run has done there are not done again. The same job gives the same
@@ -139,12 +147,13 @@ module Pipeline =
         : Result<Report, Error list> =
         match found with
         | JobResult.NotSampled facts -> Ok(notSampled facts)
-        | JobResult.Bundle(folder, card, stages) ->
+        | JobResult.Bundle(folder, card, stages, asked) ->
             let skipped =
                 stages |> List.filter _.IsSkipped |> List.map _.Name |> String.concat ", "
 
             let notes =
-                (stages |> List.choose _.Note)
+                asked
+                @ (stages |> List.choose _.Note)
                 @ [
                     if skipped <> "" then
                         $"taken from an earlier run: {skipped}"

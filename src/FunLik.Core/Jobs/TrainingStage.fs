@@ -137,12 +137,6 @@ module TrainingStage =
 
     /// The history of the training, and how it ended.
     let readHistory (stage: StageResult) : Result<EpochInfo list * string, Error list> =
-        let loss (json: Json) : Result<float, Error list> =
-            if json.Element.ValueKind = System.Text.Json.JsonValueKind.Null then
-                Ok nan
-            else
-                Json.float json
-
         Json.parseFile (Path.Combine(stage.Folder, historyFile))
         |> Result.bind (fun json ->
             Validation.map3
@@ -153,8 +147,8 @@ module TrainingStage =
                         validation,
                     status)
                 (Json.field "status" Json.text json)
-                (Json.field "training" (Json.list loss) json)
-                (Json.field "validation" (Json.list loss) json))
+                (Json.field "training" (Json.list JobContext.numberOrNull) json)
+                (Json.field "validation" (Json.list JobContext.numberOrNull) json))
 
     /// The surrogate of the best weights.
     let surrogate (stage: StageResult) (learner: Learner) : Result<Surrogate, Error list> =

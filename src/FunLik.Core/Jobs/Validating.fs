@@ -22,19 +22,6 @@ module Validating =
     /// Points of the posterior.
     let private posteriorPoints = 2000
 
-    let private sameParameters (bundle: Bundle) (model: Likelihood) : Result<unit, Error list> =
-        let names = Likelihood.names model
-        let learnt = Likelihood.names bundle.Likelihood
-
-        if names = learnt then
-            Ok()
-        else
-            Error.make ErrorKind.Name "the surrogate is of other parameters than the model"
-            |> Error.withFile bundle.Folder
-            |> Error.found (String.concat ", " learnt)
-            |> Error.expected (String.concat ", " names)
-            |> Error.fail
-
     /// The ridge and the values of t_μ that the card tells; the usual ones where it tells none.
     let private region (bundle: Bundle) : Result<RidgePlan * ScanPlan option, Error list> =
         let told (json: Json) : Result<RidgePlan * ScanPlan option, Error list> =
@@ -59,7 +46,13 @@ module Validating =
         let exact = model.Likelihood
 
         result {
-            do! sameParameters bundle exact
+            do!
+                JobContext.sameParameters
+                    "the surrogate is"
+                    bundle.Folder
+                    (Likelihood.names bundle.Likelihood)
+                    exact
+
             let! ridge, profile = region bundle
             let! baseline = quadratic bundle
             let options = context.Options

@@ -149,6 +149,13 @@ module LabelFiles =
                 (Ok manifest)
             |> Result.bind (fun added -> writeManifest folder added |> Result.map (fun () -> added))
 
+    /// The names of the files that a manifest makes of a folder; none without labels.
+    let files (manifest: LabelManifest) : string list =
+        if manifest.Shards.IsEmpty then
+            []
+        else
+            Path.GetFileName(manifestPath "") :: (manifest.Shards |> List.map _.File)
+
     let private shardOf (json: Json) : Result<LabelShard, Error list> =
         let uses = [ "train", LabelUse.Train; "test", LabelUse.Test ]
 

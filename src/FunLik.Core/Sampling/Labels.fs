@@ -158,10 +158,13 @@ module LabelSet =
                 | None -> ()
             ]
 
-        let found =
-            (Objective.session model outputs).Evaluate(set.Count, [| set.Points |], options)
+        if set.Count = 0 then
+            set
+        else
+            let found =
+                (Objective.session model outputs).Evaluate(set.Count, [| set.Points |], options)
 
-        { set with
-            Prior = found[0]
-            Constraint = if found.Length > 1 then found[1] else set.Constraint
-        }
+            { set with
+                Prior = found[0]
+                Constraint = if found.Length > 1 then found[1] else set.Constraint
+            }
