@@ -1,12 +1,15 @@
 module FunLik.Tests.SamplingTests
 
 open System
+open FSharp.NativeInterop
 open FunLik
 open FunLik.Tests.SamplingTargets
 open Xunit
 
+#nowarn "9"
+
 // Statistical tests have fixed keys. Each limit that a correct sampler would pass is exceeded with
-// a probability under 2e-4 for a random key; the laws below look at some 100 of them.
+// a probability under 2e-4 for a random key; the laws below look at some 500 of them.
 
 /// Every kernel, by name, for a density.
 let private kernels: (string * (Target -> RunOptions -> Sampler)) list =
@@ -23,7 +26,53 @@ let private kernels: (string * (Target -> RunOptions -> Sampler)) list =
         { Hamiltonian.settings 0.4 target.Metric with Jitter = 0.0; Trajectory = 3.0 }
         |> Hamiltonian.sampler options target.Objective
 
+    let metropolis (proposal: Target -> Proposal) (target: Target) options =
+        Metropolis.sampler options target.Objective (proposal target)
+
+    /// Student proposals three times as wide as the density, from a point near its middle.
+    let independence (freedom: float) (target: Target) =
+        Proposal.Independence(
+            target.Draw(Array.create target.Dimension 0.5),
+            (match target.Metric with
+             | Metric.Diagonal scales -> Metric.Diagonal(scales |> Array.map ((*) 1.5))
+             | Metric.Dense factor -> Metric.Dense(factor |> Array.map ((*) 1.5))),
+            freedom
+        )
+
+    let ensemble (moves: (EnsembleMove * float) list) (target: Target) options =
+        Ensemble.sampler options target.Objective { Walkers = 12; Moves = moves }
+
+    let noUTurn (stepSize: float) (most: int) (target: Target) options =
+        { NoUTurn.settings stepSize target.Metric with MostDoublings = most }
+        |> NoUTurn.sampler options target.Objective
+
+    let slice (target: Target) options =
+        Slice.sampler options target.Objective (Slice.settings target.Metric)
+
+    let narrow (target: Target) options =
+        { Slice.settings target.Metric with
+            Width = 0.3
+            MostWidths = 4
+            Directions = 3
+        }
+        |> Slice.sampler options target.Objective
+
     [
+        "random walk", metropolis (fun t -> Proposal.RandomWalk(1.2, t.Metric))
+        "independence, normal", metropolis (independence infinity)
+        "independence, Student", metropolis (independence 0.8)
+        "stretch", ensemble [ Ensemble.stretch, 1.0 ]
+        "stretch, a = 1.3", ensemble [ EnsembleMove.Stretch 1.3, 1.0 ]
+        "walk", ensemble [ Ensemble.walk 12, 1.0 ]
+        "walk by 3", ensemble [ EnsembleMove.Walk 3, 1.0 ]
+        "differential evolution", ensemble [ Ensemble.difference, 1.0 ]
+        "snooker", ensemble [ Ensemble.snooker, 1.0 ]
+        "mixture", ensemble [ Ensemble.difference, 0.8; Ensemble.snooker, 0.2 ]
+        "slice", slice
+        "slice, narrow", narrow
+        "nuts", noUTurn 0.9 10
+        "nuts, short steps", noUTurn 0.15 10
+        "nuts, two doublings", noUTurn 0.6 2
         "hmc", hamiltonian 0.9 _.Metric
         "hmc, diagonal", hamiltonian 0.1 diagonal
         "hmc, one step", hamiltonian 1.6 _.Metric
@@ -71,7 +120,7 @@ let ``a kernel leaves its density as it is`` (kernel: string) (name: string) =
     let acceptance =
         run |> Array.averageBy (fun (struct (_, info)) -> info.MeanAcceptance)
 
-    Assert.InRange(acceptance, 0.2, 0.9999)
+    Assert.InRange(acceptance, 0.1, 0.9999)
 
 [<Theory; MemberData(nameof cases)>]
 let ``a key replays a run on any number of threads, and from any of its states``
@@ -79,7 +128,7 @@ let ``a key replays a run on any number of threads, and from any of its states``
     (name: string)
     =
     let target, sampler = find kernel name
-    let start = exact 100 target (Key.ofSeed 3)
+    let start = exact 96 target (Key.ofSeed 3)
     let key = Key.ofSeed 4
     let run (threads: int) = sampler { RunOptions.Single with Threads = threads }
     let once = take 6 (run 1) key start
@@ -98,6 +147,7 @@ let ``states carry the exact log density and gradient, and every call is counted
     =
     let target, sampler = find kernel name
     let mutable rowsAsked = 0L
+    let mutable gradientsAsked = 0L
 
     let counted =
         { new Objective(target.Objective.Parameters) with
@@ -106,10 +156,14 @@ let ``states carry the exact log density and gradient, and every call is counted
 
             member _.Evaluate(rows, points, values, gradients, options) =
                 rowsAsked <- rowsAsked + int64 rows
+
+                if not (NativePtr.isNullPtr gradients) then
+                    gradientsAsked <- gradientsAsked + int64 rows
+
                 target.Objective.Evaluate(rows, points, values, gradients, options)
         }
 
-    let start = exact 50 target (Key.ofSeed 8)
+    let start = exact 48 target (Key.ofSeed 8)
     let run = take 5 (sampler RunOptions.Single) (Key.ofSeed 9) start
     let struct (last, _) = Array.last run
 
@@ -117,7 +171,9 @@ let ``states carry the exact log density and gradient, and every call is counted
         target.Objective.ValuesAndGradients(last.Points, RunOptions.Single)
 
     Assert.Equal<float[]>(values, last.LogDensity)
-    Assert.Equal<float[]>(gradients, last.Gradient)
+
+    if last.Gradient.Length > 0 then
+        Assert.Equal<float[]>(gradients, last.Gradient)
 
     let again =
         (kernels |> List.find (fst >> (=) kernel) |> snd)
@@ -128,8 +184,123 @@ let ``states carry the exact log density and gradient, and every call is counted
         take 5 again (Key.ofSeed 9) start
         |> Array.fold (fun total (struct (_, info: StepInfo)) -> total + info.Calls) ExactCalls.Zero
 
-    Assert.Equal({ Values = rowsAsked; Gradients = rowsAsked }, calls)
-    Assert.Equal(2L * rowsAsked, calls.Total)
+    Assert.Equal({ Values = rowsAsked; Gradients = gradientsAsked }, calls)
+    Assert.Equal(rowsAsked + gradientsAsked, calls.Total)
+    Assert.Equal(last.Gradient.Length > 0, gradientsAsked > 0L)
+
+/// The kernels that treat a density and its affine image alike.
+let equivariant: seq<obj[]> =
+    [
+        [| "stretch" |]
+        [| "stretch, a = 1.3" |]
+        [| "walk" |]
+        [| "walk by 3" |]
+        [| "differential evolution" |]
+    ]
+
+[<Theory; MemberData(nameof equivariant)>]
+let ``an ensemble on an affine image of a density is the image of the ensemble`` (kernel: string) =
+    let simple = targets |> List.find (fun t -> t.Name = "skewed")
+    let image (x: float[]) : float[] = [| 30.0 * x[0] - 2.0 * x[1] + 7.0; 1e-3 * x[1] |]
+    let back (y: float[]) : float[] = [| (y[0] - 7.0 + 2e3 * y[1]) / 30.0; 1e3 * y[1] |]
+
+    let moved =
+        { simple with
+            Objective =
+                objective 2 (fun y _ ->
+                    let point = back y
+                    (simple.Objective.Values(point, RunOptions.Single))[0])
+        }
+
+    let sampler = kernels |> List.find (fst >> (=) kernel) |> snd
+    let start = exact 48 simple (Key.ofSeed 31)
+
+    let startOfImage =
+        { start with
+            Points = start.Points |> Array.chunkBySize 2 |> Array.collect image
+        }
+
+    let key = Key.ofSeed 32
+    let run = take 12 (sampler simple RunOptions.Single) key start |> Array.last
+
+    let runOfImage =
+        take 12 (sampler moved RunOptions.Single) key startOfImage |> Array.last
+
+    let struct (last, _), struct (lastOfImage, _) = run, runOfImage
+    let mapped = last.Points |> Array.chunkBySize 2 |> Array.collect image
+    Assert.NotEqual<float[]>(start.Points, last.Points)
+
+    // Rounding grows from step to step.
+    Assert.True(
+        Array.forall2 (fun a b -> abs (a - b) < 1e-7 * (1.0 + abs a)) mapped lastOfImage.Points
+    )
+
+[<Fact>]
+let ``no kernel takes settings that make no sense`` () =
+    let target = targets.Head
+
+    let errors (make: unit -> Sampler) : Error list =
+        Assert.Throws<FunLikException>(fun () -> make () |> ignore).Errors
+
+    let ensemble (settings: EnsembleSettings) =
+        errors (fun () -> Ensemble.sampler RunOptions.Single target.Objective settings)
+
+    let metropolis (proposal: Proposal) =
+        errors (fun () -> Metropolis.sampler RunOptions.Single target.Objective proposal)
+
+    Assert.Equal(1, (ensemble { Walkers = 13; Moves = [ Ensemble.stretch, 1.0 ] }).Length)
+    Assert.Equal(1, (ensemble { Walkers = 4; Moves = [ Ensemble.stretch, 1.0 ] }).Length)
+    Assert.Equal(1, (ensemble { Walkers = 12; Moves = [] }).Length)
+    Assert.Equal(1, (ensemble { Walkers = 12; Moves = [ Ensemble.stretch, -1.0 ] }).Length)
+
+    Assert.Equal(
+        4,
+        (ensemble
+            {
+                Walkers = 12
+                Moves =
+                    [
+                        EnsembleMove.Stretch 1.0, 1.0
+                        EnsembleMove.Walk 7, 1.0
+                        EnsembleMove.Difference(0.0, 0.0), 1.0
+                        EnsembleMove.Snooker(2.0, 1.0), 1.0
+                    ]
+            })
+            .Length
+    )
+
+    Assert.Equal(2, (metropolis (Proposal.RandomWalk(0.0, Metric.unit 2))).Length)
+
+    Assert.Equal(
+        3,
+        (metropolis (Proposal.Independence([| nan |], Metric.Diagonal [| 1.0; 0.0; 1.0 |], 0.0)))
+            .Length
+    )
+
+    let slice =
+        errors (fun () ->
+            Slice.sampler
+                RunOptions.Single
+                target.Objective
+                { Metric = Metric.unit 2; Width = nan; MostWidths = 0; Directions = 0 })
+
+    Assert.Equal(4, slice.Length)
+
+    let noUTurn =
+        errors (fun () ->
+            { NoUTurn.settings -1.0 (Metric.unit 2) with MostDoublings = 0 }
+            |> NoUTurn.sampler RunOptions.Single target.Objective)
+
+    Assert.Equal(3, noUTurn.Length)
+
+    let sampler =
+        Ensemble.sampler RunOptions.Single target.Objective (Ensemble.settings 12 Ensemble.stretch)
+
+    let thrown =
+        Assert.Throws<FunLikException>(fun () ->
+            sampler.Step (Key.ofSeed 1) (exact 13 target (Key.ofSeed 2)) |> ignore)
+
+    Assert.Contains("multiple of 12", string thrown.Errors.Head)
 
 [<Fact>]
 let ``divergences are flagged and refused`` () =

@@ -31,7 +31,7 @@ type Chains =
         Points: float[]
         /// The log density at each point: a finite number.
         LogDensity: float[]
-        /// Its gradient at each point: chains × parameters.
+        /// Its gradient at each point: chains × parameters; empty for samplers that ask for none.
         Gradient: float[]
     }
 
@@ -52,7 +52,8 @@ type StepInfo =
         Acceptance: float[]
         /// Whether it was.
         Accepted: bool[]
-        /// The proposal's energy less the energy before; +∞ where it is not a number.
+        /// Minus the logarithm of the ratio that was held against a random number: for Hamiltonian samplers the proposal's energy
+        /// less the energy before; +∞ where it is not a number.
         EnergyError: float[]
         /// How often the edge of the support stood in the way.
         Bounces: int[]

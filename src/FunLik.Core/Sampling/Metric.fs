@@ -99,6 +99,22 @@ module Metric =
             Array.init n (fun i ->
                 TensorPrimitives.Dot(ReadOnlySpan(factor, i * n, i + 1), ReadOnlySpan(x, 0, i + 1)))
 
+    /// S⁻¹·x: a step of the parameters in the metric's units.
+    let solve (metric: Metric) (x: float[]) : float[] =
+        match metric with
+        | Metric.Diagonal scales -> Array.map2 (/) x scales
+        | Metric.Dense factor ->
+            let n = dimension metric
+            let z: float[] = Array.zeroCreate n
+
+            for i in 0 .. n - 1 do
+                let known =
+                    TensorPrimitives.Dot(ReadOnlySpan(factor, i * n, i), ReadOnlySpan(z, 0, i))
+
+                z[i] <- (x[i] - known) / factor[i * n + i]
+
+            z
+
     /// Means and covariance (row-major; divisor rows − 1) of points pooled from several chains.
     let moments (dimension: int) (blocks: float[][]) : struct (float[] * float[]) =
         let n = dimension
