@@ -86,12 +86,13 @@ let ``options of workspaces go with the model`` () =
             ScalingsTolerance = Some 1e-6
             Measurement = Some "first"
             Interpolation = [ "normsys", "code1"; "histosys", "code0" ]
+            UnboundedNuisances = true
         }
 
     Assert.Equal(
         Verb.Inspect { File = "m.json"; Options = options },
         parsed
-            "inspect --model m.json --patch set.json:a --scalings s.json --scalings-tolerance 1e-6 --measurement first --interpolation normsys=code1,histosys=code0"
+            "inspect --model m.json --patch set.json:a --scalings s.json --scalings-tolerance 1e-6 --measurement first --interpolation normsys=code1,histosys=code0 --unbounded-nuisances"
     )
 
 [<Fact>]

@@ -99,7 +99,12 @@ let ``A bound that is pressed against is said to be active`` () =
         |> Fit.minimise
 
     Assert.Equal<float[]>([| 0.0; 2.0 |], fit.Point |> Array.map (fun v -> Math.Round(v, 9)))
-    Assert.Equal<string list>([ "mu" ], fit.ActiveBounds)
+
+    Assert.Equal<ParameterBound list>(
+        [ { Parameter = "mu"; Side = BoundSide.Lower; Value = 0.0 } ],
+        fit.ActiveBounds
+    )
+
     Assert.True(fit.GradientNorm < 1e-8)
 
 [<Fact>]

@@ -145,6 +145,7 @@ let ``options that a kind does not take are refused, all of them`` () =
                 ScalingsTolerance = Some 1e-6
                 Measurement = Some "m"
                 Interpolation = [ "normsys", "code1" ]
+                UnboundedNuisances = true
             }
 
         let errors = ModelFile.load path options |> mistakes

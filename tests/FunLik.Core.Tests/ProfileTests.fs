@@ -299,7 +299,12 @@ let ``A scan reaches the ends of a flat prior, and a fit may end there`` () =
     let scan = model |> Profile.scan "mu" values
     Assert.All(scan.Status, fun s -> Assert.Equal(FitStatus.Converged, s))
     near 1e-12 2.0 scan.Minimum.Point[0]
-    Assert.Equal<string list>([ "mu" ], scan.Minimum.ActiveBounds)
+
+    Assert.Equal<ParameterBound list>(
+        [ { Parameter = "mu"; Side = BoundSide.Upper; Value = 2.0 } ],
+        scan.Minimum.ActiveBounds
+    )
+
 
     // χ² of μ with the width √(1 + ½²), relative to the end.
     let chi2 (mu: float) : float = (3.0 - mu) * (3.0 - mu) / 1.25

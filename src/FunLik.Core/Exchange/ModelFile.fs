@@ -17,6 +17,8 @@ type ModelOptions =
         Measurement: string option
         /// Interpolation codes by modifier: `normsys` to `code1`.
         Interpolation: (string * string) list
+        /// Whether fits may take constrained nuisances beyond their bounds, as `NuisanceBounds.lift` says.
+        UnboundedNuisances: bool
     }
 
     /// The file as it is.
@@ -27,6 +29,7 @@ type ModelOptions =
             ScalingsTolerance = Option.None
             Measurement = Option.None
             Interpolation = []
+            UnboundedNuisances = false
         }
 
 /// A model, and the file from which it came.
@@ -69,12 +72,16 @@ module ModelFile =
 
             Result.Error(List.map inFile errors)
 
+    /// The option that every kind takes whose constraints are known.
+    [<Literal>]
+    let private unboundedNuisances = "unbounded-nuisances"
+
     let private kinds: Kind list =
         [
             {
                 Name = "lhc-search"
                 Keys = [ "categories"; "binsPerCategory"; "mcStatEpsilon" ]
-                Options = []
+                Options = [ unboundedNuisances ]
                 Read =
                     fun _ json ->
                         SearchData.ofJson json |> Result.bind (build Search.likelihood json)
@@ -82,7 +89,7 @@ module ModelFile =
             {
                 Name = "counting"
                 Keys = []
-                Options = []
+                Options = [ unboundedNuisances ]
                 Read =
                     fun _ json ->
                         Counting.ofJson json |> Result.bind (build Counting.likelihood json)
@@ -91,7 +98,14 @@ module ModelFile =
                 Name = "histfactory"
                 Keys = Workspace.keys
                 Options =
-                    [ "patch"; "scalings"; "scalings-tolerance"; "measurement"; "interpolation" ]
+                    [
+                        "patch"
+                        "scalings"
+                        "scalings-tolerance"
+                        "measurement"
+                        "interpolation"
+                        unboundedNuisances
+                    ]
                 Read =
                     fun options json ->
                         Workspace.likelihood
@@ -145,6 +159,8 @@ module ModelFile =
                     "measurement"
                 if not options.Interpolation.IsEmpty then
                     "interpolation"
+                if options.UnboundedNuisances then
+                    unboundedNuisances
             ]
 
         given
@@ -157,6 +173,13 @@ module ModelFile =
         |> function
             | [] -> Ok()
             | errors -> Result.Error errors
+
+    /// What is asked of the finished model.
+    let private finished (options: ModelOptions) (model: Likelihood) : Likelihood =
+        if options.UnboundedNuisances then
+            NuisanceBounds.lift model
+        else
+            model
 
     /// SHA-256 of a file's bytes, in hexadecimal digits.
     let hash (bytes: byte[]) : string = Convert.ToHexStringLower(SHA256.HashData bytes)
@@ -175,7 +198,7 @@ module ModelFile =
 
                 refuseOptions kind.Name kind.Options place options
                 |> Result.bind (fun () -> kind.Read options json)
-                |> Result.map (fun likelihood -> likelihood, kind.Name)))
+                |> Result.map (fun likelihood -> finished options likelihood, kind.Name)))
 
     let private readOnnx
         (path: string)

@@ -37,8 +37,8 @@ type Fit =
         /// Evaluations of value and gradient together, of all starts; for a Hessian the products of it with vectors
         /// (that of a covariance is not counted).
         Evaluations: int
-        /// The parameters at a bound that they press against.
-        ActiveBounds: string list
+        /// The bounds that parameters press against.
+        ActiveBounds: ParameterBound list
         /// The parameters in a kink of the density, where it falls on both sides.
         Kinks: string list
         /// The different minima, the lowest first.
@@ -340,7 +340,17 @@ module Fitter =
                     Iterations = coarse.Evaluations[fst groups[best]] + lowest.Iterations
                     Evaluations = evaluations
                     ActiveBounds =
-                        namesWhere (fun i -> lowest.AtBound[i] && p.Lower[i] < p.Upper[i])
+                        [
+                            for i in 0 .. n - 1 do
+                                if lowest.AtBound[i] && p.Lower[i] < p.Upper[i] then
+                                    let isLower = lowest.Point[i] <= p.Lower[i]
+
+                                    {
+                                        Parameter = names[i]
+                                        Side = if isLower then BoundSide.Lower else BoundSide.Upper
+                                        Value = if isLower then p.Lower[i] else p.Upper[i]
+                                    }
+                        ]
                     Kinks = namesWhere (fun i -> lowest.AtKink[i])
                     Minima =
                         [

@@ -11,10 +11,9 @@ type Scan =
         X: float[]
         /// -2 log of the largest density at each value over the largest anywhere: 0 or more, and +∞ where there is no density.
         TwiceDeltaNll: float[]
-        /// How the fit at each value ended.
-        Status: FitStatus[]
-        /// The best point at each value, in the model's order.
-        Points: float[][]
+        /// The fit at each value: how it ended, what is left of its gradient, its EDM, its active bounds, its different minima with how many
+        /// starts reached each. Where a neighbour's best point led lower, the fit is that from there, and its starts are the neighbours'.
+        Fits: Fit[]
         /// The fit with the parameter free: what the scan is relative to.
         Minimum: Fit
         /// Whether the other parameters of interest were held at their nominal values, in the minimum too.
@@ -24,6 +23,12 @@ type Scan =
         /// What a reader of the scan should know, as clauses.
         Notes: string list
     }
+
+    /// How the fit at each value ended.
+    member this.Status: FitStatus[] = this.Fits |> Array.map _.Status
+
+    /// The best point at each value, in the model's order.
+    member this.Points: float[][] = this.Fits |> Array.map _.Point
 
 /// How to scan.
 type ScanOptions =
@@ -223,8 +228,7 @@ module Profile =
             Parameter = name
             X = values
             TwiceDeltaNll = best |> Array.map (fun f -> max 0.0 (f.TwiceNll - minimum.TwiceNll))
-            Status = best |> Array.map _.Status
-            Points = best |> Array.map _.Point
+            Fits = best
             Minimum = minimum
             Frozen = options.Frozen
             Evaluations = first.Evaluations + (coarse |> Array.sumBy _.Evaluations) + more + again

@@ -27,6 +27,7 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] Scalings_Tolerance of X: string
         | [<Unique; EqualsAssignmentOrSpaced>] Measurement of NAME: string
         | [<Unique; EqualsAssignmentOrSpaced>] Interpolation of ``KIND=CODE,..``: string
+        | Unbounded_Nuisances
 
         interface IArgParserTemplate with
             member this.Usage =
@@ -38,6 +39,8 @@ module internal ArgumentForms =
                     "how negative eigenvalues of scalings may be, in parts of the largest (default: 1e-9)"
                 | Measurement _ -> "the workspace's measurement (default: its first)"
                 | Interpolation _ -> "codes for a workspace: normsys=code1,histosys=code0"
+                | Unbounded_Nuisances ->
+                    "lets fits take constrained nuisances beyond their bounds, where there is a density"
 
     /// Options of `funlik eval`.
     [<DisableHelpFlags>]

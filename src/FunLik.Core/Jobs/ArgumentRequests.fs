@@ -40,6 +40,7 @@ module internal ArgumentRequests =
                     ScalingsTolerance = tolerance
                     Measurement = measurement
                     Interpolation = Option.defaultValue [] codes
+                    UnboundedNuisances = given.Contains Unbounded_Nuisances
                 })
             (given.TryGetResult Patch |> optional (text "--patch"))
             (given.TryGetResult Scalings |> optional (text "--scalings"))

@@ -48,6 +48,21 @@ module Fitting =
             |> Option.map (fun covariance -> sqrt (covariance[i][i]))
             |> Option.filter (fun sigma -> sigma > 0.0))
 
+    /// The name of a side in JSON and in texts.
+    let sideName (side: BoundSide) : string =
+        match side with
+        | BoundSide.Lower -> "lower"
+        | BoundSide.Upper -> "upper"
+
+    /// A bound as JSON.
+    let boundJson (bound: ParameterBound) : JsonValue =
+        JsonValue.Object
+            [
+                "parameter", JsonValue.Text bound.Parameter
+                "side", JsonValue.Text(sideName bound.Side)
+                "value", JsonValue.Number bound.Value
+            ]
+
     /// A fit as JSON.
     let json (fit: Fit) : JsonValue =
         JsonValue.Object
@@ -67,7 +82,7 @@ module Fitting =
                 "edm", JsonValue.Number fit.Edm
                 "iterations", JsonValue.Int(int64 fit.Iterations)
                 "evaluations", JsonValue.Int(int64 fit.Evaluations)
-                "activeBounds", JsonValue.ofTexts fit.ActiveBounds
+                "activeBounds", fit.ActiveBounds |> List.map boundJson |> JsonValue.List
                 "kinks", JsonValue.ofTexts fit.Kinks
                 "minima",
                 JsonValue.List
@@ -85,10 +100,10 @@ module Fitting =
         let isFixed (name: string) : bool = fixings |> List.exists (fun (other, _) -> other = name)
 
         let remark (name: string) : string =
-            if isFixed name then "fixed"
-            elif List.contains name fit.ActiveBounds then "at its bound"
-            elif List.contains name fit.Kinks then "in a kink"
-            else ""
+            match fit.ActiveBounds |> List.tryFind (fun bound -> bound.Parameter = name) with
+            | _ when isFixed name -> "fixed"
+            | Some bound -> $"at its {sideName bound.Side} bound"
+            | None -> if List.contains name fit.Kinks then "in a kink" else ""
 
         TextTable.lines
             [

@@ -278,7 +278,7 @@ module Job =
             // The name of a patch in a set stands behind the path of the set, which is relative too.
             let patch (json: Json) : Result<string, Error list> = path file json
 
-            Ok(fun () model patch scalings tolerance measurement codes ->
+            Ok(fun () model patch scalings tolerance measurement codes unbounded ->
                 {
                     File = model
                     Options =
@@ -288,6 +288,7 @@ module Job =
                             ScalingsTolerance = tolerance
                             Measurement = measurement
                             Interpolation = codes |> Option.defaultValue []
+                            UnboundedNuisances = unbounded |> Option.defaultValue false
                         }
                 })
             |> apply (
@@ -299,6 +300,7 @@ module Job =
                         "scalingsTolerance"
                         "measurement"
                         "interpolation"
+                        "unboundedNuisances"
                     ]
                     json
             )
@@ -312,6 +314,7 @@ module Job =
                     "interpolation"
                     (Json.entries >> Result.bind (List.map code >> Error.collect))
             )
+            |> apply (optional "unboundedNuisances" Json.bool)
 
     /// What is wrong with the numbers of a job together.
     let check (job: Job) : Error list =

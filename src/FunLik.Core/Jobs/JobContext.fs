@@ -103,6 +103,8 @@ module JobContext =
                 | None -> ()
                 for kind, code in List.sort options.Interpolation do
                     $"interpolation {kind} {code}"
+                if options.UnboundedNuisances then
+                    "unbounded nuisances"
             ]
 
         Validation.map2

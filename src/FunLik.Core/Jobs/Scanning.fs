@@ -27,6 +27,12 @@ module Scanning =
         let values = evenly request.From request.To request.Count
         Profile.scanWith options request.Parameter values model
 
+    /// The starts that reached the best point of a fit.
+    let private startsOf (fit: Fit) : float =
+        match fit.Minima with
+        | best :: _ -> float best.Starts
+        | [] -> 0.0
+
     /// A scan as JSON.
     let json (scan: Scan) : JsonValue =
         JsonValue.Object
@@ -35,11 +41,30 @@ module Scanning =
                 "x", JsonValue.Numbers scan.X
                 "twiceDeltaNll", JsonValue.Numbers scan.TwiceDeltaNll
                 "status", scan.Status |> Array.map Fitting.statusName |> JsonValue.ofTexts
+                "gradientNorm", scan.Fits |> Array.map _.GradientNorm |> JsonValue.Numbers
+                "edm", scan.Fits |> Array.map _.Edm |> JsonValue.Numbers
+                "starts", scan.Fits |> Array.map startsOf |> JsonValue.Numbers
+                "activeBounds",
+                JsonValue.List
+                    [
+                        for fit in scan.Fits ->
+                            fit.ActiveBounds |> List.map Fitting.boundJson |> JsonValue.List
+                    ]
                 "minimum", Fitting.json scan.Minimum
                 "frozen", JsonValue.Bool scan.Frozen
                 "evaluations", JsonValue.Int(int64 scan.Evaluations)
                 "notes", JsonValue.ofTexts scan.Notes
             ]
+
+    /// Which parameters pressed against a bound, and at how many of the values.
+    let private boundNotes (scan: Scan) : string list =
+        scan.Fits
+        |> Seq.collect _.ActiveBounds
+        |> Seq.countBy id
+        |> Seq.map (fun (bound, count) ->
+            $"{bound.Parameter} is at its {Fitting.sideName bound.Side} bound {TextTable.significant 8 bound.Value} "
+            + $"at {count} of {scan.X.Length} values")
+        |> List.ofSeq
 
     /// What the verb says.
     let report (scan: Scan) : Report =
@@ -80,5 +105,5 @@ module Scanning =
                     + $"at {scan.Parameter} = {TextTable.fixedPoint 8 best}, "
                     + Fitting.statusText scan.Minimum.Status
                 ]
-            Notes = scan.Notes
+            Notes = scan.Notes @ boundNotes scan
         }

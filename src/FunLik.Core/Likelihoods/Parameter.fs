@@ -27,6 +27,25 @@ type ModelParameter =
         IsKinked: bool
     }
 
+/// An end of what a fit may take.
+[<RequireQualifiedAccess>]
+type BoundSide =
+    /// The lowest value.
+    | Lower
+    /// The highest value.
+    | Upper
+
+/// A bound of one parameter.
+type ParameterBound =
+    {
+        /// The parameter.
+        Parameter: string
+        /// Which of its bounds.
+        Side: BoundSide
+        /// The value that a fit may not pass.
+        Value: float
+    }
+
 /// Making parameters.
 [<RequireQualifiedAccess>]
 module ModelParameter =

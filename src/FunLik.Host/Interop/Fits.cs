@@ -26,7 +26,7 @@ internal static class Fits
             GradientNorm = fit.GradientNorm,
             Edm = fit.Edm,
             Evaluations = fit.Evaluations,
-            ActiveBounds = [.. fit.ActiveBounds],
+            ActiveBounds = [.. fit.ActiveBounds.Select(bound => bound.Parameter)],
             Covariance = OptionModule.ToObj(fit.Covariance),
             Minima = [.. fit.Minima.Select(m => new Api.LocalMinimum(m.TwiceNll, m.Starts, m.Point))],
         };

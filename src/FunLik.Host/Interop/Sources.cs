@@ -13,5 +13,6 @@ internal static class Sources
             OptionModule.OfObj(options.Scalings),
             OptionModule.OfNullable(options.ScalingsTolerance),
             OptionModule.OfObj(options.Measurement),
-            ListModule.OfSeq(options.Interpolation.Select(pair => Tuple.Create(pair.Key, pair.Value))));
+            ListModule.OfSeq(options.Interpolation.Select(pair => Tuple.Create(pair.Key, pair.Value))),
+            options.UnboundedNuisances);
 }

@@ -18,6 +18,11 @@ public sealed record LoadOptions
     /// <summary>Interpolation codes of a workspace by kind of modifier, such as "normsys" to "code1". Default: those of pyhf.</summary>
     public IReadOnlyDictionary<string, string> Interpolation { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>
+    /// Whether fits may take constrained nuisances beyond their bounds, where constraints fall and there is a density. Default: no.
+    /// </summary>
+    public bool UnboundedNuisances { get; init; }
+
     /// <summary>The largest number of threads; no result depends on it. Default: all cores.</summary>
     public int Threads { get; init; } = Environment.ProcessorCount;
 }
