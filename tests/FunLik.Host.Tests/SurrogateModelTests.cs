@@ -10,11 +10,13 @@ public sealed class FinishedJob : IAsyncLifetime
     private readonly Workplace _workplace = new();
 
     /// <summary>A count of 70 over a background of 40 ± 4 with a signal of 30.</summary>
-    private const string Model =
+    private const string ModelText =
         """
         {"kind": "counting", "name": "one bin", "poi": {"name": "mu", "bounds": [-1, 5], "nominal": 1},
          "channels": [{"name": "sr", "observed": [70], "signal": [30], "background": [40], "relativeUncertainty": [0.1]}]}
         """;
+
+    internal string Model => _workplace.At("model.json");
 
     internal string Bundle => _workplace.At("out/bundle");
 
@@ -22,7 +24,7 @@ public sealed class FinishedJob : IAsyncLifetime
 
     public Task InitializeAsync()
     {
-        _workplace.Write("model.json", Model);
+        _workplace.Write("model.json", ModelText);
 
         var job = _workplace.Write(
             "job.json",
@@ -92,7 +94,6 @@ public class SurrogateModelTests(FinishedJob job) : IClassFixture<FinishedJob>
         surrogate.Evaluate(points, same);
         Assert.Equal(same, values);
         Assert.Equal(values[1], surrogate.Evaluate(points.AsSpan(2, 2)));
-        Assert.Equal(values[1], surrogate.Likelihood.Evaluate(points.AsSpan(2, 2)));
 
         for (var row = 0; row < 3; row++)
         {
@@ -115,9 +116,45 @@ public class SurrogateModelTests(FinishedJob job) : IClassFixture<FinishedJob>
     [Fact]
     public void A_surrogate_is_fitted_like_any_model()
     {
-        var fit = Surrogate.Likelihood.Fit();
+        LikelihoodModel surrogate = Surrogate;
+        var fit = surrogate.Fit();
         Assert.Equal(FitStatus.Converged, fit.Status);
         Assert.Equal(1, fit["mu"], 0.05);
+    }
+
+    [Fact]
+    public void A_surrogate_has_the_intervals_statistics_and_impacts_of_the_exact_model()
+    {
+        LikelihoodModel exact = LikelihoodModel.Load(job.Model), surrogate = Surrogate;
+        var (found, expected) = (surrogate.Interval(new("mu")), exact.Interval(new("mu")));
+        Assert.Equal(expected.Minus!.Value, found.Minus!.Value, 0.02);
+        Assert.Equal(expected.Plus!.Value, found.Plus!.Value, 0.02);
+
+        var (learnt, known) = (surrogate.Statistic([0.5, 1.5]), exact.Statistic([0.5, 1.5]));
+        Assert.All(learnt.Values.Zip(known.Values), pair => Assert.Equal(pair.Second, pair.First, 0.1));
+
+        var (impact, exactImpact) = (surrogate.Impacts().Impacts.Single(), exact.Impacts().Impacts.Single());
+        Assert.Equal(exactImpact.PostFitImpact!.Up, impact.PostFitImpact!.Up, 0.02);
+    }
+
+    [Fact]
+    public void What_needs_predicted_data_is_refused_by_name()
+    {
+        var surrogate = Surrogate;
+
+        Action[] tests =
+        [
+            () => surrogate.HypothesisTest(1),
+            () => surrogate.UpperLimit(),
+            () => surrogate.Toys(1),
+        ];
+
+        foreach (var test in tests)
+        {
+            var error = Assert.Single(Assert.Throws<LikelihoodException>(test).Errors);
+            Assert.Equal(LikelihoodErrorKind.Unsupported, error.Kind);
+            Assert.False(string.IsNullOrEmpty(error.Expected + error.Hint));
+        }
     }
 
     [Fact]

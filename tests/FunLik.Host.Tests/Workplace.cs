@@ -10,6 +10,16 @@ public sealed class Workplace : IDisposable
          "channels": [{"name": "sr", "observed": [7], "signal": [3], "background": [4], "relativeUncertainty": [0.1]}]}
         """;
 
+    /// <summary>pyhf's two bins with backgrounds that are uncertain apart: `simplemodels.uncorrelated_background`.</summary>
+    private const string TwoBinWorkspace =
+        """
+        {"version": "1.0.0", "channels": [{"name": "single", "samples": [
+           {"name": "signal", "data": [12, 11], "modifiers": [{"name": "mu", "type": "normfactor", "data": null}]},
+           {"name": "background", "data": [50, 52], "modifiers": [{"name": "uncorr", "type": "shapesys", "data": [3, 7]}]}]}],
+         "observations": [{"name": "single", "data": OBSERVED}],
+         "measurements": [{"name": "m", "config": {"poi": "mu", "parameters": []}}]}
+        """;
+
     /// <summary>The name of the model's nuisance parameter.</summary>
     internal const string Nuisance = "sr.background[0]";
 
@@ -17,12 +27,20 @@ public sealed class Workplace : IDisposable
     {
         Folder = Directory.CreateTempSubdirectory("funlik-").FullName;
         Model = Write("model.json", CountingModel);
+        TwoBins = Write("two-bins.json", TwoBinWorkspace.Replace("OBSERVED", "[51, 48]"));
+        TwoBinsWithSignal = Write("two-bins-with-signal.json", TwoBinWorkspace.Replace("OBSERVED", "[60, 65]"));
         Points = Write("points.json", """{"points": [[1, 0], [0.25, -0.5], [-2, 0]]}""");
     }
 
     internal string Folder { get; }
 
     internal string Model { get; }
+
+    /// <summary>The workspace of two bins, with 51 and 48 events: fewer than the background.</summary>
+    internal string TwoBins { get; }
+
+    /// <summary>The same with 60 and 65 events: more than the background.</summary>
+    internal string TwoBinsWithSignal { get; }
 
     /// <summary>Three points: the first two inside of the support, the last outside.</summary>
     internal string Points { get; }

@@ -51,9 +51,9 @@ type HypothesisTest =
 [<RequireQualifiedAccess>]
 module HypothesisTest =
 
-    /// The parameter of interest: the one that is named, or the model's only one. An error is raised where there is none, or it is fixed.
-    let poiOf (model: Likelihood) (poi: string option) : string =
-        let parameters = Likelihood.parameters model
+    /// The parameter of interest: the one that is named, or the only one. An error is raised where there is none, or it is fixed.
+    let poiAmong (parameters: ModelParameter[]) (poi: string option) : string =
+        let names = parameters |> Array.map _.Name
         let pois = parameters |> Array.filter _.Kind.IsPoi |> Array.map _.Name
 
         let isFixed (name: string) : bool =
@@ -67,15 +67,15 @@ module HypothesisTest =
             | given -> given
 
         match found with
-        | Some name when Array.contains name (Likelihood.names model) && isFixed name ->
+        | Some name when Array.contains name names && isFixed name ->
             Error.make ErrorKind.Value $"the model has '{name}' fixed"
             |> Error.expected "a parameter of interest that is free"
             |> Error.fail
             |> Error.orRaise
-        | Some name when (Likelihood.names model |> Array.contains name) -> name
+        | Some name when Array.contains name names -> name
         | Some name ->
             Error.make ErrorKind.Name $"there is no parameter '{name}'"
-            |> Error.expected (String.concat ", " (Likelihood.names model))
+            |> Error.expected (String.concat ", " names)
             |> Error.fail
             |> Error.orRaise
         | None ->
@@ -84,6 +84,21 @@ module HypothesisTest =
             |> Error.expected "one, or the name of one"
             |> Error.fail
             |> Error.orRaise
+
+    /// The parameter of interest of a model: see `poiAmong`.
+    let poiOf (model: Likelihood) (poi: string option) : string =
+        poiAmong (Likelihood.parameters model) poi
+
+    /// Bounds of a parameter of interest, cut to what is 0 or above. An error is raised where nothing is left.
+    let internal fromZero (poi: string) (low: float) (high: float) : struct (float * float) =
+        if high < 0.0 then
+            Error.make ErrorKind.Value $"the bounds of '{poi}' leave no value from 0 on"
+            |> Error.found $"{low} to {high}"
+            |> Error.expected "bounds that a signal may lie in"
+            |> Error.fail
+            |> Error.orRaise
+
+        struct (max 0.0 low, high)
 
     /// The model with the parameter of interest free on both sides, or kept at 0 or above.
     let private withBounds (poi: string) (isBounded: bool) (model: Likelihood) : Likelihood =
@@ -95,16 +110,8 @@ module HypothesisTest =
 
                 { p with
                     Bounds =
-                        if isBounded && high < 0.0 then
-                            Error.make
-                                ErrorKind.Value
-                                $"the bounds of '{poi}' leave no value from 0 on"
-                            |> Error.found $"{low} to {high}"
-                            |> Error.expected "bounds that a signal may lie in"
-                            |> Error.fail
-                            |> Error.orRaise
-                        elif isBounded then
-                            struct (max 0.0 low, high)
+                        if isBounded then
+                            fromZero poi low high
                         else
                             struct (-infinity, infinity)
                 }
@@ -186,7 +193,7 @@ module HypothesisTest =
         |> Option.defaultValue FitStatus.Converged
 
     /// q0 tests 0 alone, and what keeps μ at 0 or above tests nothing below.
-    let private checkValue (statistic: TestStatistic) (mu: float) : unit =
+    let internal checkValue (statistic: TestStatistic) (mu: float) : unit =
         let isGood, expected =
             if statistic.IsQ0 then
                 mu = 0.0, "0, which is what q0 tests"

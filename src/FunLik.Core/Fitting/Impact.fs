@@ -97,16 +97,16 @@ module Impact =
                     | -1 -> None
                     | k -> Some(fit.Point[i], sqrt inverse[k * m + k]))
 
-    /// Pulls and impacts of all nuisances of a model on a parameter of interest, by name or the model's only one: all refits in one batch.
-    let all (options: FitOptions) (poi: string option) (model: Likelihood) : Impacts =
-        let name = HypothesisTest.poiOf model poi
-        let flat, notes = Profile.withoutPulls name model
-        let parameters = Likelihood.parameters flat
+    let private ofFitterAnd
+        (before: (float * float) option[])
+        (options: FitOptions)
+        (name: string)
+        (fitter: Fitter)
+        : Impacts =
+        let parameters = fitter.Objective.Parameters
         let names = parameters |> Array.map _.Name
         let index = Array.IndexOf(names, name)
-        let fitter = Objective.ofLikelihood flat |> Fitter.ofObjective
         let fit = Fitter.fit { options with Covariance = true } fitter
-        let before = preFit options flat
         let struct (lower, upper) = Fitter.fixing options.Fixed fitter
 
         let covariance (i: int) (j: int) : float =
@@ -202,5 +202,25 @@ module Impact =
                 |> List.ofArray
             Fit = fit
             Evaluations = fit.Evaluations + (fits |> Array.sumBy _.Evaluations)
-            Notes = notes
+            Notes = []
         }
+
+    /// Impacts of all nuisances of a prepared objective, which says nothing of them before the data, on a parameter of interest, by name or
+    /// its only one: all refits in one batch.
+    let ofFitter (options: FitOptions) (poi: string option) (fitter: Fitter) : Impacts =
+        let parameters = fitter.Objective.Parameters
+        let before = parameters |> Array.map (fun _ -> None)
+        ofFitterAnd before options (HypothesisTest.poiAmong parameters poi) fitter
+
+    /// Pulls and impacts of all nuisances of a model on a parameter of interest, by name or the model's only one: all refits in one batch.
+    /// Priors of parameters of interest are left out if they are not flat, and the notes say so.
+    let all (options: FitOptions) (poi: string option) (model: Likelihood) : Impacts =
+        let name = HypothesisTest.poiOf model poi
+        let flat, notes = Profile.withoutPulls name model
+
+        let found =
+            Objective.ofLikelihood flat
+            |> Fitter.ofObjective
+            |> ofFitterAnd (preFit options flat) options name
+
+        { found with Notes = notes }

@@ -28,6 +28,17 @@ type ToyTest =
         Status: FitStatus
     }
 
+/// How far a test by toys is.
+type ToyRun =
+    {
+        /// The toys that are fitted.
+        Fitted: int
+        /// All of them.
+        Total: int
+        /// The test, when they all are.
+        Test: ToyTest option
+    }
+
 /// Distributions of test statistics by toys.
 [<RequireQualifiedAccess>]
 module Toys =
@@ -73,34 +84,18 @@ module Toys =
     /// Toys that are fitted at once.
     let private block = 10_000
 
-    /// Tests a value by `count` toys with a signal of that strength and as many without, each from the fit to the data with that strength held:
-    /// toy r is the same for any number of threads and toys. The auxiliary data are random too.
-    let test (options: RunOptions) (tester: Tester) (mu: float) (count: int) (key: Key) : ToyTest =
-        let asymptotic = HypothesisTest.test options tester mu
-
-        let toys (name: string) (point: float[]) : float[] =
-            let own = Key.foldName name key
-
-            [| 0..block .. count - 1 |]
-            |> Array.collect (fun first ->
-                Simulate.toys
-                    options
-                    tester.Fitter.Predictor
-                    point
-                    first
-                    (min block (count - first))
-                    own
-                |> statistics options tester mu [| point; tester.Free.Point |])
-
-        let signal = toys "signal" asymptotic.Fixed.Point
-        let background = toys "background" tester.Reference.Point
+    let private ofStatistics
+        (asymptotic: HypothesisTest)
+        (signal: float[])
+        (background: float[])
+        : ToyTest =
         let good (all: float[]) : float[] = all |> Array.filter (Double.IsNaN >> not)
         let clsb = probability asymptotic.Statistic (good signal)
         let clb = probability asymptotic.Statistic (good background)
         let cls = clsb.Value / clb.Value
 
         {
-            Mu = mu
+            Mu = asymptotic.Mu
             Observed = asymptotic.Statistic
             Signal = signal
             Background = background
@@ -113,6 +108,55 @@ module Toys =
                         cls
                         * sqrt ((clsb.Error / clsb.Value) ** 2.0 + (clb.Error / clb.Value) ** 2.0)
                 }
-            Lost = 2 * count - (good signal).Length - (good background).Length
+            Lost =
+                signal.Length + background.Length
+                - (good signal).Length
+                - (good background).Length
             Status = asymptotic.Status
         }
+
+    /// Tests a value by `count` toys with a signal of that strength and as many without, each from the fit to the data with that strength held:
+    /// toy r is the same for any number of threads and toys. The auxiliary data are random too. The states of the run, block by block;
+    /// the last has the test.
+    let run
+        (options: RunOptions)
+        (tester: Tester)
+        (mu: float)
+        (count: int)
+        (key: Key)
+        : ToyRun seq =
+        seq {
+            let asymptotic = HypothesisTest.test options tester mu
+
+            let toys (name: string) (point: float[]) (first: int) : float[] =
+                Simulate.toys
+                    options
+                    tester.Fitter.Predictor
+                    point
+                    first
+                    (min block (count - first))
+                    (Key.foldName name key)
+                |> statistics options tester mu [| point; tester.Free.Point |]
+
+            let found = System.Collections.Generic.List<float[]>()
+
+            let state (test: ToyTest option) : ToyRun =
+                { Fitted = Seq.sumBy Array.length found; Total = 2 * count; Test = test }
+
+            yield state None
+
+            for name, point in
+                [ "signal", asymptotic.Fixed.Point; "background", tester.Reference.Point ] do
+                for first in 0..block .. count - 1 do
+                    found.Add(toys name point first)
+                    yield state None
+
+            let all = Array.concat found
+
+            yield
+                state (Some(ofStatistics asymptotic (Array.take count all) (Array.skip count all)))
+        }
+
+    /// Tests a value by toys: the end of `run`.
+    let test (options: RunOptions) (tester: Tester) (mu: float) (count: int) (key: Key) : ToyTest =
+        run options tester mu count key |> Seq.last |> _.Test.Value

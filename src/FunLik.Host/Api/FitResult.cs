@@ -19,6 +19,22 @@ public enum FitStatus
     Unbounded,
 }
 
+/// <summary>Which of its two bounds a parameter is at.</summary>
+public enum BoundSide
+{
+    /// <summary>The lower one.</summary>
+    Lower,
+
+    /// <summary>The upper one.</summary>
+    Upper,
+}
+
+/// <summary>A bound that a fit rests at.</summary>
+/// <param name="Parameter">The name of the parameter.</param>
+/// <param name="Side">Which bound it is.</param>
+/// <param name="Value">The bound.</param>
+public sealed record ActiveBound(string Parameter, BoundSide Side, double Value);
+
 /// <summary>A minimum that some of the starts of a fit reached.</summary>
 /// <param name="TwiceNll">-2 log density there.</param>
 /// <param name="Starts">How many starts ended there.</param>
@@ -46,11 +62,17 @@ public sealed record FitResult
     /// <summary>The estimated distance to the minimum of -2 log density.</summary>
     public required double Edm { get; init; }
 
+    /// <summary>Steps that the best start took.</summary>
+    public required int Iterations { get; init; }
+
     /// <summary>Evaluations of value and gradient together, of all starts.</summary>
     public required int Evaluations { get; init; }
 
-    /// <summary>The parameters at a bound that they press against.</summary>
-    public required IReadOnlyList<string> ActiveBounds { get; init; }
+    /// <summary>The bounds that parameters press against.</summary>
+    public required IReadOnlyList<ActiveBound> ActiveBounds { get; init; }
+
+    /// <summary>The parameters in a kink of the density, where it falls on both sides.</summary>
+    public required IReadOnlyList<string> Kinks { get; init; }
 
     /// <summary>The different minima, the lowest first.</summary>
     public required IReadOnlyList<LocalMinimum> Minima { get; init; }
@@ -64,7 +86,37 @@ public sealed record FitResult
     /// <summary>The fitted value of a parameter.</summary>
     /// <param name="name">The parameter's name.</param>
     /// <exception cref="KeyNotFoundException">There is no such parameter.</exception>
-    public double this[string name] =>
-        Enumerable.Range(0, Names.Count).Where(i => Names[i] == name).Select(i => (double?)Point[i]).FirstOrDefault()
-        ?? throw new KeyNotFoundException($"There is no parameter '{name}'.");
+    public double this[string name] => Point[IndexOf(name)];
+
+    /// <summary>
+    /// The standard deviation of a parameter from the covariance; null for what is fixed, at a bound or in a kink, and where there is
+    /// no covariance.
+    /// </summary>
+    /// <param name="name">The parameter's name.</param>
+    /// <exception cref="KeyNotFoundException">There is no such parameter.</exception>
+    public double? Sigma(string name)
+    {
+        var i = IndexOf(name);
+        return Covariance?[i][i] is > 0 and var variance ? Math.Sqrt(variance) : null;
+    }
+
+    /// <summary>The correlation of two parameters from the covariance, between -1 and 1; null where one has no standard deviation.</summary>
+    /// <param name="first">The name of the first.</param>
+    /// <param name="second">The name of the second.</param>
+    /// <exception cref="KeyNotFoundException">There is no such parameter.</exception>
+    public double? Correlation(string first, string second) =>
+        Sigma(first) * Sigma(second) is { } product ? Covariance![IndexOf(first)][IndexOf(second)] / product : null;
+
+    private int IndexOf(string name)
+    {
+        for (var i = 0; i < Names.Count; i++)
+        {
+            if (Names[i] == name)
+            {
+                return i;
+            }
+        }
+
+        throw new KeyNotFoundException($"There is no parameter '{name}'.");
+    }
 }

@@ -15,23 +15,24 @@ public delegate double LogDensity(ReadOnlySpan<double> point);
 public delegate void LogDensityGradient(ReadOnlySpan<double> point, Span<double> gradient);
 
 /// <summary>
-/// A log density over named parameters: evaluated in batches, differentiated, fitted, scanned. A model does not change and may be
-/// used from several threads at once, unless it is a delegate that may not.
+/// A log density over named parameters: evaluated in batches, differentiated, fitted, scanned, tested. A model does not change and may
+/// be used from several threads at once, unless it is a delegate that may not.
 /// </summary>
-public sealed class LikelihoodModel
+public partial class LikelihoodModel
 {
     private readonly Likelihood? _likelihood;
     private readonly Objective _objective;
     private readonly Lazy<Fitter> _fitter;
     private readonly RunOptions _options;
 
-    private LikelihoodModel(string name, Likelihood? likelihood, Objective objective, int threads)
+    private protected LikelihoodModel(string name, Likelihood? likelihood, Objective objective, int threads)
     {
         Name = name;
         _likelihood = likelihood;
         _objective = objective;
         _fitter = new(() => FitterModule.ofObjective(objective));
-        _options = new RunOptions(Guard.AtLeast(1, threads, "Threads"), CancellationToken.None);
+        new Mistakes([]).AtLeast(1, threads, "Threads").Throw();
+        _options = new RunOptions(threads, CancellationToken.None);
         Parameters = [.. objective.Parameters.Select(Host.Interop.Parameters.ToInfo)];
     }
 
@@ -49,7 +50,8 @@ public sealed class LikelihoodModel
     {
         ArgumentNullException.ThrowIfNull(path);
         options ??= new LoadOptions();
-        return Of(Errors.Translate(() => Errors.OrThrow(ModelFile.load(path, Sources.ToModelOptions(options)))), options.Threads);
+        var likelihood = Errors.Translate(() => Errors.OrThrow(ModelFile.load(path, Sources.ToModelOptions(options))));
+        return new(likelihood.Name, likelihood, ObjectiveModule.ofLikelihood(likelihood), options.Threads);
     }
 
     /// <summary>A model from a function of your own.</summary>
@@ -123,60 +125,6 @@ public sealed class LikelihoodModel
         }
     }
 
-    /// <summary>Finds the point of the largest density, priors included.</summary>
-    /// <param name="options">How to fit.</param>
-    /// <param name="progress">Is told how far the fit is.</param>
-    /// <param name="cancellation">Ends the fit early.</param>
-    /// <returns>The best point and how the fit ended; not converging is a status, never an exception.</returns>
-    /// <exception cref="LikelihoodException">Options that are not usable, or unknown names; all mistakes at once.</exception>
-    /// <exception cref="OperationCanceledException">The fit was cancelled.</exception>
-    public FitResult Fit(
-        FitOptions? options = null,
-        IProgress<FitProgress>? progress = null,
-        CancellationToken cancellation = default) =>
-        Errors.Translate(() =>
-        {
-            var core = Fits.ToCore(options ?? new FitOptions(), new RunOptions(_options.Threads, cancellation));
-            progress?.Report(new FitProgress("fitting", 0, 1));
-            var result = Fits.ToResult(FitterModule.fit(core, _fitter.Value));
-            progress?.Report(new FitProgress("fitting", 1, 1));
-            return result;
-        });
-
-    /// <summary>
-    /// Finds the largest density at each value of a parameter, relative to the largest anywhere. Priors of parameters of interest
-    /// are left out if they are not flat, and the notes say so.
-    /// </summary>
-    /// <param name="options">What to scan, and how.</param>
-    /// <param name="progress">Is told how far the scan is.</param>
-    /// <param name="cancellation">Ends the scan early.</param>
-    /// <exception cref="LikelihoodException">Options that are not usable, or unknown names; all mistakes at once.</exception>
-    /// <exception cref="OperationCanceledException">The scan was cancelled.</exception>
-    public ScanResult Scan(
-        ScanOptions options,
-        IProgress<FitProgress>? progress = null,
-        CancellationToken cancellation = default)
-    {
-        ArgumentNullException.ThrowIfNull(options);
-
-        return Errors.Translate(() =>
-        {
-            var fit = Fits.ToCore(options.Fit, new RunOptions(_options.Threads, cancellation));
-            var core = new FunLik.ScanOptions(fit, options.Frozen);
-            progress?.Report(new FitProgress("scanning", 0, options.Values.Count));
-
-            var scan = _likelihood is { } likelihood
-                ? Profile.scanWith(core, options.Parameter, options.Values, likelihood)
-                : Profile.scanFitter(core, options.Parameter, options.Values, _fitter.Value);
-
-            progress?.Report(new FitProgress("scanning", options.Values.Count, options.Values.Count));
-            return Fits.ToResult(scan);
-        });
-    }
-
-    internal static LikelihoodModel Of(Likelihood likelihood, int threads) =>
-        new(likelihood.Name, likelihood, ObjectiveModule.ofLikelihood(likelihood), threads);
-
     private unsafe void Run(int rows, double* points, double* values, double* gradients)
     {
         if (rows > 0)
@@ -192,7 +140,21 @@ public sealed class LikelihoodModel
         }
     }
 
-    private void CheckPoints(ReadOnlySpan<double> points, int rows)
+    /// <summary>Does what takes long: tells of its beginning and its end, and translates errors.</summary>
+    private T Long<T>(
+        string stage,
+        IProgress<FitProgress>? progress,
+        long total,
+        CancellationToken cancellation,
+        Func<RunOptions, T> work)
+    {
+        progress?.Report(new FitProgress(stage, 0, total));
+        var result = Errors.Translate(() => work(new RunOptions(_options.Threads, cancellation)));
+        progress?.Report(new FitProgress(stage, total, total));
+        return result;
+    }
+
+    private protected void CheckPoints(ReadOnlySpan<double> points, int rows)
     {
         Guard.Length("points", points.Length, (long)rows * Parameters.Count);
 

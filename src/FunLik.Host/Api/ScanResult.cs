@@ -18,8 +18,20 @@ public sealed record ScanResult
     /// <summary>The best point at each value, in the order of the model's parameters.</summary>
     public required IReadOnlyList<IReadOnlyList<double>> Points { get; init; }
 
+    /// <summary>
+    /// The fit at each value: how it ended, what is left of its gradient, its active bounds, its different minima. A covariance is that of
+    /// the minimum alone.
+    /// </summary>
+    public required IReadOnlyList<FitResult> Fits { get; init; }
+
     /// <summary>The fit with the parameter free: what the scan is relative to.</summary>
     public required FitResult Minimum { get; init; }
+
+    /// <summary>Whether the other parameters of interest were held at their nominal values, in the minimum too.</summary>
+    public required bool Frozen { get; init; }
+
+    /// <summary>Evaluations of value and gradient together, of all fits.</summary>
+    public required int Evaluations { get; init; }
 
     /// <summary>What a reader of the scan should know.</summary>
     public required IReadOnlyList<string> Notes { get; init; }

@@ -7,12 +7,13 @@ namespace FunLik.Host.Interop;
 /// <summary>Fits and scans of FunLik.Core and of the C# face.</summary>
 internal static class Fits
 {
+    /// <summary>Options that <see cref="Mistakes"/> has looked at.</summary>
     internal static FunLik.FitOptions ToCore(Api.FitOptions options, RunOptions run) =>
         new(
-            options.Starts is { } starts ? FSharpOption<int>.Some(Guard.AtLeast(1, starts, nameof(options.Starts))) : null,
+            OptionModule.OfNullable(options.Starts),
             ListModule.OfSeq(options.Fixed.Select(pair => Tuple.Create(pair.Key, pair.Value))),
-            Guard.AtLeast(1, options.MaxIterations, nameof(options.MaxIterations)),
-            Guard.Positive(options.Edm, nameof(options.Edm)),
+            options.MaxIterations,
+            options.Edm,
             options.Covariance,
             run);
 
@@ -25,8 +26,10 @@ internal static class Fits
             Point = fit.Point,
             GradientNorm = fit.GradientNorm,
             Edm = fit.Edm,
+            Iterations = fit.Iterations,
             Evaluations = fit.Evaluations,
-            ActiveBounds = [.. fit.ActiveBounds.Select(bound => bound.Parameter)],
+            ActiveBounds = [.. fit.ActiveBounds.Select(ToBound)],
+            Kinks = [.. fit.Kinks],
             Covariance = OptionModule.ToObj(fit.Covariance),
             Minima = [.. fit.Minima.Select(m => new Api.LocalMinimum(m.TwiceNll, m.Starts, m.Point))],
         };
@@ -39,9 +42,24 @@ internal static class Fits
             TwiceDeltaNll = scan.TwiceDeltaNll,
             Status = [.. scan.Status.Select(ToStatus)],
             Points = scan.Points,
+            Fits = [.. scan.Fits.Select(ToResult)],
             Minimum = ToResult(scan.Minimum),
+            Frozen = scan.Frozen,
+            Evaluations = scan.Evaluations,
             Notes = [.. scan.Notes],
         };
 
-    private static Api.FitStatus ToStatus(FunLik.FitStatus status) => Enum.Parse<Api.FitStatus>(status.ToString());
+    private static ActiveBound ToBound(ParameterBound bound) =>
+        new(bound.Parameter, bound.Side.IsLower ? Api.BoundSide.Lower : Api.BoundSide.Upper, bound.Value);
+
+    internal static Api.FitStatus ToStatus(FunLik.FitStatus status) =>
+        status.Tag switch
+        {
+            FunLik.FitStatus.Tags.Converged => Api.FitStatus.Converged,
+            FunLik.FitStatus.Tags.MaxIterations => Api.FitStatus.MaxIterations,
+            FunLik.FitStatus.Tags.NoProgress => Api.FitStatus.NoProgress,
+            FunLik.FitStatus.Tags.NotFinite => Api.FitStatus.NotFinite,
+            FunLik.FitStatus.Tags.Unbounded => Api.FitStatus.Unbounded,
+            _ => throw new InvalidOperationException($"a status that is not known: {status}"),
+        };
 }

@@ -1,4 +1,3 @@
-using System.Globalization;
 using FunLik.Api;
 
 namespace FunLik.Host.Interop;
@@ -6,22 +5,20 @@ namespace FunLik.Host.Interop;
 /// <summary>Checks of what callers of the C# face give.</summary>
 internal static class Guard
 {
-    internal static int AtLeast(int least, int value, string name) =>
-        value >= least
-            ? value
-            : throw Errors.Of(ErrorKind.Value, $"{name} is too small", Text(value), $"{least} or more");
-
-    internal static double Positive(double value, string name) =>
-        value > 0 && double.IsFinite(value)
-            ? value
-            : throw Errors.Of(ErrorKind.Value, $"{name} is not usable", Text(value), "a finite number above 0");
-
-    internal static void Ordered(double from, double to)
+    /// <summary>Evenly spaced values, both ends among them.</summary>
+    internal static IReadOnlyList<double> Evenly(double from, double to, int count)
     {
-        if (!(double.IsFinite(from) && double.IsFinite(to) && from < to))
-        {
-            throw Errors.Of(ErrorKind.Value, "the ends", $"{Text(from)} and {Text(to)}", "finite numbers in rising order");
-        }
+        new Mistakes([])
+            .AtLeast(2, count, "the count of values")
+            .Unless(
+                double.IsFinite(from) && double.IsFinite(to) && from < to,
+                ErrorKind.Value,
+                "the ends",
+                $"{Mistakes.Text(from)} and {Mistakes.Text(to)}",
+                "finite numbers in rising order")
+            .Throw();
+
+        return [.. Enumerable.Range(0, count).Select(i => i == count - 1 ? to : from + (to - from) * i / (count - 1))];
     }
 
     internal static void Length(string name, long found, long expected)
@@ -43,11 +40,9 @@ internal static class Guard
                 throw Errors.Of(
                     ErrorKind.Value,
                     $"the value of '{name}' at point {i / parameters.Count}",
-                    Text(points[i]),
+                    Mistakes.Text(points[i]),
                     "a finite number");
             }
         }
     }
-
-    private static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);
 }

@@ -17,12 +17,6 @@ public sealed record ScanOptions(string Parameter, IReadOnlyList<double> Values)
     /// <param name="to">The last value.</param>
     /// <param name="count">How many; 2 or more.</param>
     /// <exception cref="LikelihoodException">Ends that are not finite or not in order, or fewer than 2 values.</exception>
-    public static ScanOptions Between(string parameter, double from, double to, int count)
-    {
-        Host.Interop.Guard.AtLeast(2, count, nameof(count));
-        Host.Interop.Guard.Ordered(from, to);
-        return new(parameter, [.. Enumerable.Range(0, count).Select(Value)]);
-
-        double Value(int i) => i == count - 1 ? to : from + (to - from) * i / (count - 1);
-    }
+    public static ScanOptions Between(string parameter, double from, double to, int count) =>
+        new(parameter, Host.Interop.Guard.Evenly(from, to, count));
 }
