@@ -2,11 +2,14 @@ module FunLik.Tests.DesignTests
 
 open System
 open System.IO
+open FSharp.NativeInterop
 open FsCheck
 open FsCheck.FSharp
 open FunLik
 open FunLik.Tests.SamplingTargets
 open Xunit
+
+#nowarn "9"
 
 let private design: PosteriorDesign =
     { Design.posteriorOf 2 1500 with Chains = 20; TestChains = 4; ShardDraws = 30 }
@@ -61,9 +64,14 @@ let ``a posterior design gives the labels asked for, exact, and tests of other c
 
         Assert.True(kolmogorov id uniform < kolmogorovLimit)
 
-[<Fact>]
-let ``a posterior design counts every evaluation`` () =
-    let mutable asked = 0L
+let kinds: seq<obj[]> = SamplerKind.names |> Seq.map (fun (name, _) -> [| name |])
+
+[<Theory; MemberData(nameof kinds)>]
+let ``with every sampler a posterior design gives exact labels and counts every evaluation``
+    (name: string)
+    =
+    let kind = SamplerKind.names |> List.find (fst >> (=) name) |> snd
+    let mutable asked = ExactCalls.Zero
 
     let counted =
         { new Objective(skewed.Objective.Parameters) with
@@ -71,17 +79,52 @@ let ``a posterior design counts every evaluation`` () =
             member _.Expression = None
 
             member _.Evaluate(rows, points, values, gradients, options) =
-                asked <- asked + int64 rows
+                let withGradient = not (NativePtr.isNullPtr gradients)
+
+                asked <-
+                    asked
+                    + { Values = int64 rows; Gradients = if withGradient then int64 rows else 0L }
+
                 skewed.Objective.Evaluate(rows, points, values, gradients, options)
         }
 
-    let last =
+    let design =
+        { design with
+            Sampler = kind
+            TestChains = if SamplerKind.isEnsemble kind then 0 else 4
+        }
+
+    let steps =
         Design.start RunOptions.Single counted design [| 1.0; 0.5 |] key
         |> Design.posterior RunOptions.Single counted design key
-        |> Seq.last
+        |> Array.ofSeq
 
-    let calls = last.State.TuningCalls + last.State.SamplingCalls
-    Assert.Equal({ Values = asked; Gradients = asked }, calls)
+    let last = (Array.last steps).State
+    Assert.Equal(PosteriorStage.Finished, last.Stage)
+    Assert.Equal(asked, last.TuningCalls + last.SamplingCalls)
+    let train = all _.Train steps
+    Assert.Equal(1500, train.Count)
+
+    let struct (values, gradients) =
+        skewed.Objective.ValuesAndGradients(train.Points, RunOptions.Single)
+
+    Assert.Equal<float[]>(values, train.LogDensity)
+    Assert.Equal<float[]>(gradients, train.Gradient)
+
+[<Fact>]
+let ``an ensemble has no test chains, and walkers enough`` () =
+    let ensemble = { design with Sampler = SamplerKind.Stretch }
+    Assert.Equal(1, (Design.check 2 ensemble).Length)
+    Assert.Equal(0, (Design.check 2 { ensemble with TestChains = 0 }).Length)
+
+    let few =
+        { Design.posteriorOf 20 1500 with
+            Sampler = SamplerKind.Stretch
+            Chains = 20
+            TestChains = 0
+        }
+
+    Assert.Equal(1, (Design.check 20 few).Length)
 
 [<Fact>]
 let ``a posterior design taken up from any state is the same`` () =

@@ -11,7 +11,9 @@ type PosteriorDesign =
         Chains: int
         /// How many of them give test labels, from which nothing is ever trained.
         TestChains: int
-        /// How the sampler is tuned.
+        /// Which sampler draws.
+        Sampler: SamplerKind
+        /// How it is tuned: by Hamiltonian Monte Carlo, whichever draws then.
         Warmup: WarmupSettings
         /// The split R-hat that all parameters must reach before labels are taken.
         RHat: float
@@ -76,12 +78,13 @@ module Design =
     /// The tag of the labels.
     let tag = "posterior"
 
-    /// 64 chains, 8 of them for tests; R-hat 1.02 within 2000 draws; shards of 256 draws.
+    /// Hamiltonian Monte Carlo of 64 chains, 8 of them for tests; R-hat 1.02 within 2000 draws; shards of 256 draws.
     let posteriorOf (dimension: int) (labels: int) : PosteriorDesign =
         {
             Labels = labels
             Chains = 64
             TestChains = 8
+            Sampler = SamplerKind.Hamiltonian
             Warmup = Warmup.settings dimension
             RHat = 1.02
             MostPilotDraws = 2000
@@ -106,6 +109,15 @@ module Design =
         @ atLeast 50 "the largest number of pilot draws" design.MostPilotDraws
         @ atLeast 1 "the draws in a shard" design.ShardDraws
         @ Warmup.check dimension design.Warmup
+        @ SamplerKind.check dimension design.Chains design.Sampler
+        @ (if SamplerKind.isEnsemble design.Sampler && design.TestChains > 0 then
+               [
+                   Error.make ErrorKind.Value "walkers of one ensemble are not independent"
+                   |> Error.found $"{design.TestChains} test chains"
+                   |> Error.expected "none with an ensemble sampler"
+               ]
+           else
+               [])
 
     let private names (objective: Objective) : string[] = objective.Parameters |> Array.map _.Name
 
@@ -153,6 +165,15 @@ module Design =
             SamplingCalls = ExactCalls.Zero
         }
 
+    /// The sampler of a state whose warm-up is done.
+    let sampler
+        (options: RunOptions)
+        (objective: Objective)
+        (design: PosteriorDesign)
+        (state: PosteriorState)
+        : Sampler =
+        SamplerKind.sampler options objective state.Settings state.Warmup.Chains design.Sampler
+
     let private warmUp
         (options: RunOptions)
         (objective: Objective)
@@ -181,9 +202,39 @@ module Design =
                 Pilot = Sampling.init (names objective) warmup.Chains
             }
 
-    let private labels (design: PosteriorDesign) (state: PosteriorState) (states: Chains[]) =
-        let parameters = state.Pilot.Names
-        let all = LabelSet.ofStates parameters tag states
+    /// Chains with gradients, of samplers that ask for none; a value is then asked for once more.
+    let withGradients
+        (options: RunOptions)
+        (objective: Objective)
+        (states: Chains[])
+        : struct (Chains[] * ExactCalls) =
+        let has (chains: Chains) : bool = chains.Gradient.Length > 0
+
+        if Array.forall has states then
+            struct (states, ExactCalls.Zero)
+        else
+            let points = states |> Array.collect _.Points
+            let struct (values, gradients) = objective.ValuesAndGradients(points, options)
+            let calls = { Values = values.LongLength; Gradients = values.LongLength }
+            let starts = states |> Array.scan (fun start s -> start + s.Points.Length) 0
+
+            struct (states
+                    |> Array.mapi (fun i s ->
+                        { s with
+                            Gradient = gradients[starts[i] .. starts[i] + s.Points.Length - 1]
+                        }),
+                    calls)
+
+    let private labels
+        (options: RunOptions)
+        (objective: Objective)
+        (design: PosteriorDesign)
+        (state: PosteriorState)
+        (states: Chains[])
+        : PosteriorStep =
+        let struct (states, gradients) = withGradients options objective states
+        let state = { state with SamplingCalls = state.SamplingCalls + gradients }
+        let all = LabelSet.ofStates state.Pilot.Names tag states
         let training = design.Chains - design.TestChains
         let missing = design.Labels - state.Kept * training
         let kept = state.Kept + states.Length
@@ -220,7 +271,7 @@ module Design =
         let goal =
             SamplingGoal.Ess(20.0 * float design.Chains, design.RHat, design.MostPilotDraws)
 
-        let sampler = Hamiltonian.sampler options objective state.Settings
+        let sampler = sampler options objective design state
 
         let run =
             state.Pilot
@@ -240,7 +291,7 @@ module Design =
             run.States
             |> Array.filter (fun s -> s.Step % thin = 0)
             |> Array.truncate (keptOf design)
-            |> labels design thinned
+            |> labels options objective design thinned
 
     let private label
         (options: RunOptions)
@@ -249,7 +300,7 @@ module Design =
         (key: Key)
         (state: PosteriorState)
         : PosteriorStep =
-        let sampler = Hamiltonian.sampler options objective state.Settings
+        let sampler = sampler options objective design state
         let wanted = min design.ShardDraws (keptOf design - state.Kept)
         let last = (state.Kept + wanted) * state.Thin
         let kept = Collections.Generic.List<Chains>(wanted)
@@ -265,7 +316,12 @@ module Design =
             if after.Step % state.Thin = 0 then
                 kept.Add after
 
-        labels design { state with Chains = chains; SamplingCalls = calls } (kept.ToArray())
+        labels
+            options
+            objective
+            design
+            { state with Chains = chains; SamplingCalls = calls }
+            (kept.ToArray())
 
     /// Goes on from a state until all labels are taken, or the chains cannot be made to agree: a
     /// lazy sequence of steps (each step of the warm-up, each look at the pilot, each shard). Any of
