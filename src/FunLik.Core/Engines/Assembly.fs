@@ -94,9 +94,9 @@ type internal Assembly<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>
             Emit.sumOver op facts.Size[inner] a b scratch operands[i]
         | Work.Fused(size, members, kept) ->
             Fuse.step Emit.gather (planOf operands size members kept)
-        | Work.Pack(m, target) ->
+        | Work.Pack(m, target, isTransposed) ->
             match nodes[m].Shape with
-            | Matrix(rows, columns) -> Emit.pack rows columns operands[m] target
+            | Matrix(rows, columns) -> Emit.pack rows columns operands[m] target isTransposed
             | _ -> ignore
         | Work.Store(i, output, column) ->
             let _, node = program.Outputs[output]
@@ -135,10 +135,9 @@ type internal Assembly<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>
                 | Work.Compute(i, _) when facts.Op i = Some Op.MatVec ->
                     let m, x = facts.Arguments[i][0], facts.Arguments[i][1]
                     let source = if facts.IsVirtual m then facts.Arguments[m][0] else m
-                    let packed = if source = m then Some layout.Packed[m] else None
 
                     Products.ofRows<'T>
-                        packed
+                        (layout.Packed.TryFind m)
                         pass.Operands[source]
                         pass.Operands[x]
                         pass.Operands[i]
@@ -164,7 +163,22 @@ type internal Assembly<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>
             | Work.Fused(size, members, kept) ->
                 let loop = Fuse.range<'T>(planOf layout.Operands size members kept)
                 fun f first count -> loop f (first * columns) ((first + count) * columns)
-            | Work.Pack(m, target) ->
+            | Work.Pack(m, target, true) ->
+                let source = layout.Operands[m]
+
+                fun f first count ->
+                    Gemm.packPart (
+                        NativePtr.add (f.At source) (first * columns),
+                        columns,
+                        count,
+                        1,
+                        columns,
+                        Gemm.PanelRows,
+                        f.At target,
+                        rows,
+                        first
+                    )
+            | Work.Pack(m, target, false) ->
                 let source = layout.Operands[m]
 
                 fun f first count ->
@@ -208,7 +222,7 @@ type internal Assembly<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>
             match task with
             | Work.Compute(i, _)
             | Work.SumOf(i, _, _)
-            | Work.Pack(i, _) -> known[i]
+            | Work.Pack(i, _, _) -> known[i]
             | Work.Fused(_, members, _) -> members |> Array.forall (fun i -> known[i])
             | _ -> false
 

@@ -241,9 +241,18 @@ module internal Emit =
     let private transpose (rows: int) (columns: int) (a: Operand) (out: Operand) : Step<'T> =
         fun f -> Transpose.copy (f.At a, rows, columns, columns, f.At out, rows)
 
-    /// A matrix of a packing task.
-    let pack (rows: int) (depth: int) (source: Operand) (target: Operand) : Step<'T> =
-        fun f -> Gemm.pack (f.At source, rows, depth, depth, 1, f.At target)
+    /// A matrix of a packing task, or its transpose.
+    let pack
+        (rows: int)
+        (columns: int)
+        (source: Operand)
+        (target: Operand)
+        (isTransposed: bool)
+        : Step<'T> =
+        if isTransposed then
+            fun f -> Gemm.pack (f.At source, columns, rows, 1, columns, f.At target)
+        else
+            fun f -> Gemm.pack (f.At source, rows, columns, columns, 1, f.At target)
 
     /// The step of one operation.
     let operation<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>

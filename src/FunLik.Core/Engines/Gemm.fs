@@ -34,6 +34,9 @@ module Gemm =
 
         start.At(column, 0)
 
+    let inline private single (p: nativeptr<'T>) : nativeptr<float32> =
+        NativePtr.ofNativeInt (NativePtr.toNativeInt p)
+
     // target(k, i) = source[i * rowStride + k * columnStride] for i < rows, 0 for the other i below
     // its stride. Vectors at the ends overlap their neighbours instead of running over.
     [<MethodImpl(MethodImplOptions.AggressiveOptimization)>]
@@ -45,12 +48,31 @@ module Gemm =
         let byRow, byColumn =
             Strided.from source rowStride, Strided.from source columnStride
 
-        if rows < target.Stride then
+        let inRegisters =
+            columnStride = 1
+            && depth >= 16
+            && Avx512F.IsSupported
+            && not (GemmTile.isDouble<'T>())
+
+        if rows < target.Stride && not inRegisters then
             for k in 0 .. depth - 1 do
                 for i in rows .. target.Stride - 1 do
                     NativePtr.write (target.At(k, i)) Unchecked.defaultof<'T>
 
-        if columnStride = 1 && rows >= v && depth >= v && Avx.IsSupported then
+        if inRegisters then
+            for blockK in 0 .. (depth - 1) / 16 do
+                let k = min (blockK * 16) (depth - 16)
+
+                for i in 0..16 .. target.Stride - 1 do
+                    Transpose.sixteen (
+                        single (byRow.At(i, k)),
+                        rows - i,
+                        rowStride,
+                        single (target.At(k, i)),
+                        target.Stride,
+                        min 16 (target.Stride - i)
+                    )
+        elif columnStride = 1 && rows >= v && depth >= v && Avx.IsSupported then
             // Whole cache lines of the source before the next rows.
             for line in 0 .. (depth - 1) / (2 * v) do
                 for blockI in 0 .. (rows - 1) / v do
@@ -102,16 +124,25 @@ module Gemm =
     /// Packs a block of the depth of a matrix: `depth` columns, from `first` on, of panels that are `whole` columns deep. `width` rows
     /// are a panel.
     let internal packPart<'T when 'T: unmanaged>
-        (source: nativeptr<'T>, rows, depth, rowStride, width, target: nativeptr<'T>, whole, first)
-        : unit =
+        (
+            source: nativeptr<'T>,
+            rows,
+            depth,
+            rowStride,
+            columnStride,
+            width,
+            target: nativeptr<'T>,
+            whole,
+            first
+        ) : unit =
         for index in 0 .. GemmTile.over rows width - 1 do
-            let source = element source rowStride 1 (index * width) 0
+            let source = element source rowStride columnStride (index * width) 0
 
             let target: Strided<'T> =
                 Strided.from ((Strided.from target whole).At(index * width, 0)) width
 
             let height = min width (rows - index * width)
-            packPanel (source, height, depth, rowStride, 1, target.From(first, 0))
+            packPanel (source, height, depth, rowStride, columnStride, target.From(first, 0))
 
     let private packAll (source, rows, depth, rowStride, columnStride, width, target) : unit =
         for item in 0 .. packItems rows depth rowStride width - 1 do

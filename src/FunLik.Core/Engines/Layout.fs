@@ -35,6 +35,9 @@ module internal Layout =
 
     let padded (size: int) : int = Arena.Padded size
 
+    /// Smaller matrices are transposed where they lie; the lines of larger ones leave the cache before they are used up.
+    let private leastTransposed = 1 <<< 20
+
     let private none = { Space = Space.Row; Offset = 0; Size = 0; Stride = 0 }
 
     /// Features that a wide tile holds at most.
@@ -123,14 +126,26 @@ module internal Layout =
         let packed = Dictionary<int, Operand>()
 
         let packTasks (i: int) : Work list =
-            let isProduct (c: int) : bool =
-                facts.Op c = Some Op.MatVec && facts.IsRow[c] && facts.Arguments[c][0] = i
+            let isFactor (m: int) : bool =
+                facts.Consumers[m]
+                |> Seq.exists (fun c ->
+                    facts.Op c = Some Op.MatVec && facts.IsRow[c] && facts.Arguments[c][0] = m)
+
+            let pack (m: int) (rows: int) (depth: int) : Work =
+                let target = takeShared facts.Space[i] (Gemm.packedLength<float32> rows depth)
+                packed[m] <- target
+                Work.Pack(i, target, m <> i)
 
             match nodes[i].Shape with
-            | Matrix(rows, columns) when facts.Consumers[i] |> Seq.exists isProduct ->
-                let target = takeShared facts.Space[i] (Gemm.packedLength<float32> rows columns)
-                packed[i] <- target
-                [ Work.Pack(i, target) ]
+            | Matrix(rows, columns) ->
+                [
+                    if isFactor i then
+                        pack i rows columns
+                    if facts.Size[i] >= leastTransposed then
+                        for t in facts.Consumers[i] |> Seq.distinct do
+                            if facts.IsVirtual t && isFactor t then
+                                pack t columns rows
+                ]
             | _ -> []
 
         let membersOf (r: int) (wanted: int -> bool) : int[] =
@@ -440,9 +455,10 @@ module internal Layout =
             [|
                 for struct (input, output) in carried do
                     if written.Contains input && Array.contains output members then
-                        match packed.TryGetValue input with
-                        | true, place -> Work.Pack(input, place)
-                        | _ -> ()
+                        for task in prologue do
+                            match task with
+                            | Work.Pack(m, _, _) when m = input -> task
+                            | _ -> ()
             |]
 
         let nothingFollows =

@@ -93,6 +93,7 @@ module internal Products =
                 side.Size,
                 f.Valid,
                 f.Lanes,
+                1,
                 side.Panel,
                 at f side,
                 f.PackDepth,

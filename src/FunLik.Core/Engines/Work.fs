@@ -15,8 +15,8 @@ type internal Work =
     | Fused of size: int * nodes: int[] * kept: bool[]
     /// All outputs of a reduction over a table.
     | Reduce of reduction: int * members: int[]
-    /// A matrix is packed for products.
-    | Pack of matrix: int * target: Operand
+    /// A matrix, or its transpose, is packed for products.
+    | Pack of matrix: int * target: Operand * isTransposed: bool
     /// A node goes to columns of an output.
     | Store of node: int * output: int * column: int
     /// A row's value is added up over the rows, for node `sum`.

@@ -282,6 +282,8 @@ module Simplify =
         | Op.Concat, [ a ] when a.Shape = shape -> Some a
         | Op.Concat, (_ :: _ :: _ as parts) -> regathered parts
         | Op.Transpose, [ Op1 Op.Transpose a ] -> Some a
+        | Op.Transpose, [ Op2 Op.Outer (a, b) ] -> Some(Expr.apply Op.Outer [ b; a ])
+        | Op.Transpose, [ Op2 Op.OuterRows (a, b) ] -> Some(Expr.apply Op.OuterRows [ b; a ])
         | _ -> None
 
     /// A factor or sign of a body that is the same for all rows of a table: what is summed, and what becomes of the sum.
