@@ -65,8 +65,11 @@ module Transpose =
         (r2: Vector512<float32>)
         (r3: Vector512<float32>)
         =
-        let l0, l1 = Avx512F.UnpackLow(r0, r1).AsDouble(), Avx512F.UnpackLow(r2, r3).AsDouble()
-        let h0, h1 = Avx512F.UnpackHigh(r0, r1).AsDouble(), Avx512F.UnpackHigh(r2, r3).AsDouble()
+        let l0, l1 =
+            Avx512F.UnpackLow(r0, r1).AsDouble(), Avx512F.UnpackLow(r2, r3).AsDouble()
+
+        let h0, h1 =
+            Avx512F.UnpackHigh(r0, r1).AsDouble(), Avx512F.UnpackHigh(r2, r3).AsDouble()
 
         struct (Avx512F.UnpackLow(l0, l1).AsSingle(),
                 Avx512F.UnpackHigh(l0, l1).AsSingle(),
@@ -81,7 +84,9 @@ module Transpose =
         (d: Vector512<float32>)
         =
         let ab, cd = Avx512F.Shuffle4x128(a, b, 0x88uy), Avx512F.Shuffle4x128(c, d, 0x88uy)
-        let ab', cd' = Avx512F.Shuffle4x128(a, b, 0xDDuy), Avx512F.Shuffle4x128(c, d, 0xDDuy)
+
+        let ab', cd' =
+            Avx512F.Shuffle4x128(a, b, 0xDDuy), Avx512F.Shuffle4x128(c, d, 0xDDuy)
 
         struct (Avx512F.Shuffle4x128(ab, cd, 0x88uy),
                 Avx512F.Shuffle4x128(ab', cd', 0x88uy),
