@@ -49,7 +49,17 @@ let ``arguments are values`` () =
     Assert.Equal(Verb.Run "job.json", parsed "run job.json --threads 2")
 
     Assert.Equal(
-        Verb.Sample(source, { Ess = 500.0; Seed = 3; Chains = 64; MostDraws = 20_000; Out = "d" }),
+        Verb.Sample(
+            source,
+            {
+                Ess = 500.0
+                Seed = 3
+                Chains = 64
+                MostDraws = 100_000
+                Sampler = SamplerKind.Hamiltonian
+                Out = "d"
+            }
+        ),
         parsed "sample --model m.json --ess 500 --seed 3 --out d"
     )
 

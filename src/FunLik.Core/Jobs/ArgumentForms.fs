@@ -207,6 +207,7 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] Ess of N: string
         | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
         | [<Unique; EqualsAssignmentOrSpaced>] Chains of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Sampler of NAME: string
         | [<Unique; EqualsAssignmentOrSpaced>] Most of N: string
         | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
 
@@ -215,8 +216,10 @@ module internal ArgumentForms =
                 match this with
                 | Ess _ -> "the effective sample size that every parameter must reach"
                 | Seed _ -> "the seed of all randomness (default: 1)"
-                | Chains _ -> "chains, each on its own (default: 64)"
-                | Most _ -> "the largest number of draws of a chain (default: 20000)"
+                | Chains _ -> "chains, each on its own, or the walkers of an ensemble (default: 64)"
+                | Sampler _ ->
+                    "hmc (default), nuts, random-walk, independence, slice; ensembles: stretch, walk, de, snooker"
+                | Most _ -> "the largest number of steps of a chain (default: 100000)"
                 | Out _ -> "the folder of the draws"
 
     /// Options of `funlik train`, besides those of the model.

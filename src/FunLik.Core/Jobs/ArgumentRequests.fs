@@ -313,6 +313,15 @@ module internal ArgumentRequests =
     let folder (given: string option) : Result<string, Error list> =
         given |> required "--out" |> Result.bind (text "--out")
 
+    let private sampler (given: string) : Result<SamplerKind, Error list> =
+        match List.tryFind (fun (name, _) -> name = given) SamplerKind.names with
+        | Some(_, kind) -> Ok kind
+        | None ->
+            wrong "--sampler" "there is no such sampler"
+            |> Error.found given
+            |> Error.expected (SamplerKind.names |> List.map fst |> String.concat ", ")
+            |> Error.fail
+
     let sampleRequest (given: ParseResults<SampleArgument>) : Result<SampleRequest, Error list> =
         let positive (value: string) : Result<float, Error list> =
             number "--ess" value
@@ -326,18 +335,20 @@ module internal ArgumentRequests =
                     |> Error.fail)
 
         Validation.map3
-            (fun ess seed out chains most ->
+            (fun ess seed out chains sampler most ->
                 {
                     Ess = ess
                     Seed = seed
                     Chains = chains |> Option.defaultValue 64
-                    MostDraws = most |> Option.defaultValue 20_000
+                    Sampler = sampler |> Option.defaultValue SamplerKind.Hamiltonian
+                    MostDraws = most |> Option.defaultValue 100_000
                     Out = out
                 })
             (given.TryGetResult Ess |> required "--ess" |> Result.bind positive)
             (given.TryGetResult SampleArgument.Seed |> seed)
             (given.TryGetResult SampleArgument.Out |> folder)
         |> Validation.apply (given.TryGetResult Chains |> optional (whole "--chains" 2))
+        |> Validation.apply (given.TryGetResult Sampler |> optional sampler)
         |> Validation.apply (given.TryGetResult Most |> optional (whole "--most" 100))
 
     let recipe (given: string) : Result<Recipe, Error list> =

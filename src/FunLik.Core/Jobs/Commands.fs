@@ -78,7 +78,9 @@ module Commands =
         | Verb.Toys(source, request) ->
             read source
             |> Result.map (fun model -> Testing.toys context request model.Likelihood)
-        | Verb.Sample(source, request) -> read source |> Result.bind (Drawing.run context request)
+        | Verb.Sample(source, request) ->
+            JobContext.subject { Model = Some source; Data = None }
+            |> Result.bind (Drawing.run context request)
         | Verb.Train request -> Learning.run context request
         | Verb.Validate(against, request) -> Validating.run context against request
         | Verb.Verify bundle -> Verifying.run context bundle

@@ -123,9 +123,11 @@ type SampleRequest =
         Ess: float
         /// The seed of all randomness.
         Seed: int
-        /// Chains, each on its own.
+        /// Chains, each on its own; or the walkers of an ensemble.
         Chains: int
-        /// The largest number of draws of a chain.
+        /// Which sampler draws.
+        Sampler: SamplerKind
+        /// The largest number of steps of a chain.
         MostDraws: int
         /// The folder of the draws.
         Out: string

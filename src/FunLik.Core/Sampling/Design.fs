@@ -56,7 +56,11 @@ type PosteriorState =
         Kept: int
         /// Evaluations that found scales and starts, and those of the warm-up.
         TuningCalls: ExactCalls
-        /// Evaluations of the draws, whether kept or not; labels cost nothing more.
+        /// The mean acceptance probability of all draws.
+        Acceptance: float
+        /// Divergent trajectories among them.
+        Divergences: int
+        /// Evaluations of the draws, whether kept or not; labels cost nothing more where the sampler asks for gradients.
         SamplingCalls: ExactCalls
     }
 
@@ -162,6 +166,8 @@ module Design =
             Chains = chains
             Kept = 0
             TuningCalls = scaling + starting
+            Acceptance = 0.0
+            Divergences = 0
             SamplingCalls = ExactCalls.Zero
         }
 
@@ -258,8 +264,7 @@ module Design =
         { State = state; Train = empty; Test = empty }
 
     /// How far two draws of a chain must be apart to be nearly independent.
-    let private thinOf (run: SamplingRun) : int =
-        max 1 (int (ceil (float run.Draws / run.MinEss - 0.1)))
+    let thinOf (run: SamplingRun) : int = max 1 (int (ceil (float run.Draws / run.MinEss - 0.1)))
 
     let private pilot
         (options: RunOptions)
@@ -279,7 +284,13 @@ module Design =
             |> Seq.head
 
         let next =
-            { state with Pilot = run; Chains = run.Current; SamplingCalls = run.Calls }
+            { state with
+                Pilot = run
+                Chains = run.Current
+                Acceptance = run.Acceptance
+                Divergences = run.Divergences
+                SamplingCalls = run.Calls
+            }
 
         match run.Status with
         | SamplingStatus.Running -> without next
@@ -306,22 +317,29 @@ module Design =
         let kept = Collections.Generic.List<Chains>(wanted)
         let mutable chains = state.Chains
         let mutable calls = state.SamplingCalls
+        let mutable acceptance = state.Acceptance * float chains.Step
+        let mutable divergences = state.Divergences
 
         for struct (after, info) in
             Sampling.steps sampler (Key.foldName "draws" key) chains
             |> Seq.truncate (last - chains.Step) do
             chains <- after
             calls <- calls + info.Calls
+            acceptance <- acceptance + info.MeanAcceptance
+            divergences <- divergences + info.Divergences
 
             if after.Step % state.Thin = 0 then
                 kept.Add after
 
-        labels
-            options
-            objective
-            design
-            { state with Chains = chains; SamplingCalls = calls }
-            (kept.ToArray())
+        let next =
+            { state with
+                Chains = chains
+                Acceptance = acceptance / float (max 1 chains.Step)
+                Divergences = divergences
+                SamplingCalls = calls
+            }
+
+        labels options objective design next (kept.ToArray())
 
     /// Goes on from a state until all labels are taken, or the chains cannot be made to agree: a
     /// lazy sequence of steps (each step of the warm-up, each look at the pilot, each shard). Any of

@@ -146,25 +146,28 @@ module LabelSet =
         create parameters tag chains (all _.Points) (all _.LogDensity) (all _.Gradient)
 
     /// The set with the parts of its log densities: constraints and priors are computed, what they leave is the main measurement, which
-    /// is not evaluated again.
-    let withParts (options: RunOptions) (model: Likelihood) (set: LabelSet) : LabelSet =
+    /// is not evaluated again. Given options and a model it compiles once, for many sets.
+    let withParts (options: RunOptions) (model: Likelihood) : LabelSet -> LabelSet =
         let parts = Likelihood.parts model
 
-        let outputs =
-            [
-                "prior", parts.Prior
-                match parts.Constraint with
-                | Some constraints -> "constraint", constraints
-                | None -> ()
-            ]
+        let session =
+            lazy
+                (Objective.session
+                    model
+                    [
+                        "prior", parts.Prior
+                        match parts.Constraint with
+                        | Some constraints -> "constraint", constraints
+                        | None -> ()
+                    ])
 
-        if set.Count = 0 then
-            set
-        else
-            let found =
-                (Objective.session model outputs).Evaluate(set.Count, [| set.Points |], options)
+        fun set ->
+            if set.Count = 0 then
+                set
+            else
+                let found = session.Value.Evaluate(set.Count, [| set.Points |], options)
 
-            { set with
-                Prior = found[0]
-                Constraint = if found.Length > 1 then found[1] else set.Constraint
-            }
+                { set with
+                    Prior = found[0]
+                    Constraint = if found.Length > 1 then found[1] else set.Constraint
+                }
