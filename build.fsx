@@ -283,6 +283,12 @@ let bench extra =
         step name (fun () ->
             dotnetWith optimised ([ "fsi"; "--optimize+"; $"bench/{name}.fsx" ] @ extra))
 
+let references extra =
+    build ()
+
+    step "references" (fun () ->
+        dotnetWith optimised ([ "fsi"; "--optimize+"; "bench/references.fsx" ] @ extra))
+
 let pack () =
     build ()
 
@@ -324,6 +330,9 @@ let rec targets: (string * string * (string list -> unit)) list =
         "run", "build, then runs the example search (options go to funlik)", run
         "smoke", "build, then runs the example search in its small form", (fun _ -> smoke ())
         "bench", "build, then runs the benchmarks, one after the other", bench
+        "references",
+        "build, then compares fits, scans and tests with the reference files",
+        references
         "pack", "build, then packs the library into artifacts/packages", (fun _ -> pack ())
         "publish",
         "a program in one file for linux-x64, in artifacts/publish",

@@ -65,31 +65,17 @@ let ``two bins give pyhf's fits, statistics, CLs and limits`` () =
     let q0 = HypothesisTest.prepare options TestStatistic.Q0 None (twoBin "[60, 65]")
     near 1e-6 2.98339447 (HypothesisTest.test options q0 0.0).Statistic
 
-[<SharedTheory("reference/sbottom_RegionA_1300_205_60.json")>]
-[<InlineData("1300_205_60")>]
-[<InlineData("900_250_60")>]
-let ``a search for sbottoms gives pyhf's CLs or lower minima`` (point: string) =
-    let reference =
-        Support.sharedFile $"reference/sbottom_RegionA_{point}.json"
-        |> Json.parseFile
-        |> Error.orRaise
-
-    let model =
-        ModelFile.load
-            (Support.sharedFile "data/sbottom/RegionA_BkgOnly.json")
-            { ModelOptions.None with
-                Patch = Some(Support.sharedFile $"data/sbottom/patches/sbottom_{point}.json")
-            }
-        |> Error.orRaise
-
+/// Tests of values beside those of pyhf, and our minimum beside its own.
+let private holdsToPyhf (model: Likelihood) (reference: Json) : unit =
+    let field name read json = json |> Json.field name read |> Error.orRaise
     let tester = HypothesisTest.prepare options TestStatistic.QTilde None model
-
-    let tests = reference |> Json.field "hypotest" (Json.list Ok) |> Error.orRaise
-
+    let theirs = reference |> field "mle" Ok |> field "twiceNll" Json.float
+    Assert.True(tester.Free.TwiceNll <= theirs + 1e-9, $"{tester.Free.TwiceNll} > {theirs}")
+    let tests = reference |> field "hypotest" Json.items
     Assert.NotEmpty tests
 
     for entry in tests do
-        let number name = entry |> Json.field name Json.float |> Error.orRaise
+        let number name = entry |> field name Json.float
         let test = HypothesisTest.test options tester (number "mu")
         Assert.Equal(FitStatus.Converged, test.Status)
 
@@ -102,11 +88,51 @@ let ``a search for sbottoms gives pyhf's CLs or lower minima`` (point: string) =
         near 0.002 (inSigmas (number "CLsb")) (inSigmas test.Observed.Clsb)
         near 0.002 (inSigmas (number "CLb")) (inSigmas test.Observed.Clb)
 
-        let bands =
-            entry |> Json.field "CLsExpected" (Json.list Json.float) |> Error.orRaise
-
-        for expected, found in Seq.zip bands test.Expected do
+        for expected, found in
+            Seq.zip (entry |> field "CLsExpected" (Json.list Json.float)) test.Expected do
             Assert.True(isClose expected found.Cls, $"{expected}, {found.Cls}")
+
+[<SharedTheory("reference/sbottom_RegionA_1300_205_60.json")>]
+[<InlineData("1300_205_60")>]
+[<InlineData("900_250_60")>]
+let ``a search for sbottoms gives pyhf's CLs or lower minima`` (point: string) =
+    let model =
+        ModelFile.load
+            (Support.sharedFile "data/sbottom/RegionA_BkgOnly.json")
+            { ModelOptions.None with
+                Patch = Some(Support.sharedFile $"data/sbottom/patches/sbottom_{point}.json")
+            }
+        |> Error.orRaise
+
+    Support.sharedFile $"reference/sbottom_RegionA_{point}.json"
+    |> Json.parseFile
+    |> Error.orRaise
+    |> holdsToPyhf model
+
+// bench/references.fsx compares all modifiers.
+[<SharedTheory("reference/histfactory_modifiers.json")>]
+[<InlineData("histosys", "code1")>]
+[<InlineData("kitchen_sink", "code4")>]
+let ``workspaces of modifiers give pyhf's CLs or lower minima`` (name: string) (key: string) =
+    let case =
+        Support.sharedFile "reference/histfactory_modifiers.json"
+        |> Json.parseFile
+        |> Result.bind (Json.property name)
+        |> Error.orRaise
+
+    let part name = case |> Json.property name |> Error.orRaise
+
+    let codes =
+        if key = "code4" then
+            []
+        else
+            [ "normsys", "code1"; "histosys", "code0" ]
+
+    let model =
+        Workspace.likelihood None None codes None 0.0 (part "workspace")
+        |> Error.orRaise
+
+    holdsToPyhf model (part key)
 
 // A normal measurement, with a nuisance that is measured too: everything has a closed form.
 let private measurement (found: float) (sigma: float) : Likelihood =

@@ -2,83 +2,6 @@ namespace FunLik
 
 open System
 
-/// A minimum that some of the starts of a fit reached.
-type LocalMinimum =
-    {
-        /// -2 log density there.
-        TwiceNll: float
-        /// How many of the starts ended here.
-        Starts: int
-        /// The point, in the model's order.
-        Point: float[]
-    }
-
-/// The result of a fit.
-type Fit =
-    {
-        /// How the fit ended: what is said of the lowest minimum.
-        Status: FitStatus
-        /// -2 log density at the best point; +∞ where no start has a density.
-        TwiceNll: float
-        /// The largest log density.
-        LogDensity: float
-        /// The names of the parameters in the model's order.
-        Names: string[]
-        /// The best point.
-        Point: float[]
-        /// The largest component of the gradient of twiceNll at the best point. Not counted is what cannot move downhill: a fixed
-        /// parameter, one at a bound that it presses against, one in a kink between slopes of opposite signs.
-        GradientNorm: float
-        /// The estimated distance to the minimum in twiceNll: ½ gᵀ H⁻¹ g with gradient and Hessian of twiceNll, over the parameters that
-        /// are free to move; the EDM of Minuit.
-        Edm: float
-        /// Steps that the best start took, Newton's included.
-        Iterations: int
-        /// Evaluations of value and gradient together, of all starts; for a Hessian the products of it with vectors
-        /// (that of a covariance is not counted).
-        Evaluations: int
-        /// The bounds that parameters press against.
-        ActiveBounds: ParameterBound list
-        /// The parameters in a kink of the density, where it falls on both sides.
-        Kinks: string list
-        /// The different minima, the lowest first.
-        Minima: LocalMinimum list
-        /// The inverse Hessian of -log density at the best point, if it was asked for and is positive: one row a parameter, with zeros
-        /// for those that are fixed, at a bound or in a kink.
-        Covariance: float[][] option
-    }
-
-    /// Names and values of the best point, in the model's order.
-    member this.Parameters: (string * float)[] = Array.zip this.Names this.Point
-
-/// How to fit.
-type FitOptions =
-    {
-        /// The number of starts; None takes the default: 1, or 16 for a density with kinks, or 32 for several parameters of interest.
-        Starts: int option
-        /// Parameters held at values.
-        Fixed: (string * float) list
-        /// The largest number of evaluations of one start.
-        MaxIterations: int
-        /// Converged where the estimated distance to the minimum in twiceNll is below this.
-        Edm: float
-        /// Whether to give the covariance of the parameters too.
-        Covariance: bool
-        /// Threads and cancellation.
-        Run: RunOptions
-    }
-
-    /// Default starts, nothing fixed, at most 2000 evaluations a start, EDM below 1e-8, all cores.
-    static member Default: FitOptions =
-        {
-            Starts = None
-            Fixed = []
-            MaxIterations = 2000
-            Edm = 1e-8
-            Covariance = false
-            Run = RunOptions.AllCores
-        }
-
 /// An objective that is ready to be fitted again and again: programs compiled, scales known.
 [<NoComparison; NoEquality>]
 type Fitter =
@@ -190,13 +113,15 @@ module Fitter =
 
         groups.ToArray()
 
+    /// The covariance of a fit and the parameters that it leaves undetermined.
     let private covarianceAt
         (run: RunOptions)
         (fitter: Fitter)
         (best: Polished)
-        : float[][] option =
+        : float[][] option * string list =
         let n = best.Point.Length
         let hessian = fitter.Hessian.Evaluate 1 best.Point run
+        let lengths = Hessian.lengths fitter.Lengths hessian
 
         let free =
             [| 0 .. n - 1 |]
@@ -206,21 +131,55 @@ module Fitter =
         let place = Array.create n -1
         free |> Array.iteri (fun k i -> place[i] <- k)
 
-        Array.init (m * m) (fun k -> hessian[free[k / m] * n + free[k % m]])
-        |> NewtonStep.inverse m
-        |> Option.map (fun inverse ->
+        let inner =
+            Array.init (m * m) (fun k -> hessian[free[k / m] * n + free[k % m]])
+            |> Covariance.ofHessian m (free |> Array.map (fun i -> lengths[i]))
+
+        let whole (inner: float[]) : float[][] =
             Array.init n (fun i ->
                 Array.init n (fun j ->
                     if place[i] >= 0 && place[j] >= 0 then
-                        inverse[place[i] * m + place[j]]
+                        inner[place[i] * m + place[j]]
                     else
-                        0.0)))
+                        0.0))
 
-    /// Fits all problems in one batch; each start is carried to a minimum, each different minimum is polished by Newton's method.
-    let fitAll (options: FitOptions) (fitter: Fitter) (problems: FitProblem[]) : Fit[] =
+        let undetermined (inner: float[]) : string list =
+            [
+                for k in 0 .. m - 1 do
+                    if Double.IsNaN inner[k * m + k] then
+                        fitter.Objective.Parameters[free[k]].Name
+            ]
+
+        Option.map whole inner, inner |> Option.map undetermined |> Option.defaultValue []
+
+    /// Minima that some starts of a problem reached, before they are compared in the end.
+    type private Reached =
+        {
+            /// The ends of Newton's method.
+            Ends: Polished[]
+            /// How many starts led to each.
+            Starts: int[]
+            /// The evaluations of the first of these.
+            First: int[]
+            /// All evaluations.
+            Evaluations: int
+            /// Where a start left for a density without bound.
+            Unbounded: float[] option
+        }
+
+    let private joined (a: Reached) (b: Reached) : Reached =
+        {
+            Ends = Array.append a.Ends b.Ends
+            Starts = Array.append a.Starts b.Starts
+            First = Array.append a.First b.First
+            Evaluations = a.Evaluations + b.Evaluations
+            Unbounded = Option.orElse b.Unbounded a.Unbounded
+        }
+
+    /// Carries the starts of all problems to minima, in one batch; each different place is polished by Newton's method.
+    let private reach (options: FitOptions) (fitter: Fitter) (problems: FitProblem[]) : Reached[] =
         let objective = fitter.Objective
         let n = objective.Count
-        let names = objective.Parameters |> Array.map _.Name
         let kinks = kinksOf objective.Parameters
 
         let rows =
@@ -255,8 +214,7 @@ module Fitter =
                 usable
                 |> Array.map (fun row -> coarse.Values[row], pointOf row)
                 |> grouped (isSame fitter 1e-5 0.05)
-                |> Array.map (fun (first, members) ->
-                    usable[first], members.ToArray() |> Array.map (fun m -> usable[m])))
+                |> Array.map (fun (first, members) -> usable[first], members.Count))
 
         let newton =
             { NewtonOptions.Default with
@@ -274,99 +232,143 @@ module Fitter =
 
         let firstPolished = candidates |> Array.scan (fun at groups -> at + groups.Length) 0
 
-        problems
-        |> Array.mapi (fun k p ->
+        candidates
+        |> Array.mapi (fun k groups ->
             let ofStart = [| firstOf[k] .. firstOf[k + 1] - 1 |]
-            let groups = candidates[k]
             let ends = polished[firstPolished[k] .. firstPolished[k + 1] - 1]
 
-            let evaluations =
-                (ofStart |> Array.sumBy (fun row -> coarse.Evaluations[row]))
-                + (ends |> Array.sumBy _.Evaluations)
+            {
+                Ends = ends
+                Starts = groups |> Array.map snd
+                First = groups |> Array.map (fun (row, _) -> coarse.Evaluations[row])
+                Evaluations =
+                    (ofStart |> Array.sumBy (fun row -> coarse.Evaluations[row]))
+                    + (ends |> Array.sumBy _.Evaluations)
+                Unbounded =
+                    ofStart
+                    |> Array.tryFind (fun row -> coarse.Statuses[row].IsUnbounded)
+                    |> Option.map pointOf
+            })
 
-            let isUnbounded =
-                ofStart |> Array.exists (fun row -> coarse.Statuses[row].IsUnbounded)
+    /// The fit to a problem whose starts have come to rest.
+    let private conclude
+        (options: FitOptions)
+        (fitter: Fitter)
+        (problem: FitProblem)
+        (reached: Reached)
+        : Fit =
+        let names = fitter.Objective.Parameters |> Array.map _.Name
+        let ends = reached.Ends
 
-            let none (status: FitStatus) (twiceNll: float) (point: float[]) : Fit =
+        let none (status: FitStatus) (twiceNll: float) (point: float[]) : Fit =
+            {
+                Status = status
+                TwiceNll = twiceNll
+                LogDensity = -0.5 * twiceNll
+                Names = names
+                Point = point
+                GradientNorm = nan
+                Edm = nan
+                Iterations = 0
+                Evaluations = reached.Evaluations
+                ActiveBounds = []
+                Kinks = []
+                Minima = []
+                Covariance = None
+                Undetermined = []
+            }
+
+        match reached.Unbounded with
+        | Some point -> none FitStatus.Unbounded -infinity point
+        | None when ends.Length = 0 ->
+            none FitStatus.NotFinite infinity (Array.copy problem.Starts[0])
+        | None ->
+            let minima =
+                ends
+                |> Array.map (fun e -> e.Value, e.Point)
+                |> grouped (isSame fitter 1e-7 1e-3)
+
+            let best = fst minima[0]
+            let lowest = ends[best]
+
+            let bound (i: int) : ParameterBound =
+                let isLower = lowest.Point[i] <= problem.Lower[i]
+
                 {
-                    Status = status
-                    TwiceNll = twiceNll
-                    LogDensity = -0.5 * twiceNll
-                    Names = names
-                    Point = point
-                    GradientNorm = nan
-                    Edm = nan
-                    Iterations = 0
-                    Evaluations = evaluations
-                    ActiveBounds = []
-                    Kinks = []
-                    Minima = []
-                    Covariance = None
+                    Parameter = names[i]
+                    Side = if isLower then BoundSide.Lower else BoundSide.Upper
+                    Value = if isLower then problem.Lower[i] else problem.Upper[i]
                 }
 
-            if isUnbounded then
-                let row = ofStart |> Array.find (fun row -> coarse.Statuses[row].IsUnbounded)
-                none FitStatus.Unbounded -infinity (pointOf row)
-            elif ends.Length = 0 then
-                none FitStatus.NotFinite infinity (Array.copy p.Starts[0])
-            else
-                let minima =
-                    ends
-                    |> Array.map (fun e -> e.Value, e.Point)
-                    |> grouped (isSame fitter 1e-7 1e-3)
+            let covariance, undetermined =
+                if options.Covariance then
+                    covarianceAt options.Run fitter lowest
+                else
+                    None, []
 
-                let best = fst minima[0]
-                let lowest = ends[best]
-
-                let startsOf (members: ResizeArray<int>) : int =
-                    members |> Seq.sumBy (fun m -> (snd groups[m]).Length)
-
-                let namesWhere (holds: int -> bool) : string list =
+            {
+                Status = lowest.Status
+                TwiceNll = 2.0 * lowest.Value
+                LogDensity = -lowest.Value
+                Names = names
+                Point = lowest.Point
+                GradientNorm =
+                    lowest.Projected |> Array.fold (fun most g -> max most (2.0 * abs g)) 0.0
+                Edm = lowest.Edm
+                Iterations = reached.First[best] + lowest.Iterations
+                Evaluations = reached.Evaluations
+                ActiveBounds =
                     [
-                        for i in 0 .. n - 1 do
-                            if holds i then
+                        for i in 0 .. names.Length - 1 do
+                            if lowest.AtBound[i] && problem.Lower[i] < problem.Upper[i] then
+                                bound i
+                    ]
+                Kinks =
+                    [
+                        for i in 0 .. names.Length - 1 do
+                            if lowest.AtKink[i] then
                                 names[i]
                     ]
+                Minima =
+                    [
+                        for first, members in minima ->
+                            {
+                                TwiceNll = 2.0 * ends[first].Value
+                                Starts = members |> Seq.sumBy (fun m -> reached.Starts[m])
+                                Point = ends[first].Point
+                            }
+                    ]
+                Covariance = covariance
+                Undetermined = undetermined
+            }
 
-                {
-                    Status = lowest.Status
-                    TwiceNll = 2.0 * lowest.Value
-                    LogDensity = -lowest.Value
-                    Names = names
-                    Point = lowest.Point
-                    GradientNorm =
-                        lowest.Projected |> Array.fold (fun most g -> max most (2.0 * abs g)) 0.0
-                    Edm = lowest.Edm
-                    Iterations = coarse.Evaluations[fst groups[best]] + lowest.Iterations
-                    Evaluations = evaluations
-                    ActiveBounds =
-                        [
-                            for i in 0 .. n - 1 do
-                                if lowest.AtBound[i] && p.Lower[i] < p.Upper[i] then
-                                    let isLower = lowest.Point[i] <= p.Lower[i]
+    /// Fits all problems in one batch; each start is carried to a minimum, each different minimum is polished by Newton's method.
+    let fitAll (options: FitOptions) (fitter: Fitter) (problems: FitProblem[]) : Fit[] =
+        reach options fitter problems |> Array.map2 (conclude options fitter) problems
 
-                                    {
-                                        Parameter = names[i]
-                                        Side = if isLower then BoundSide.Lower else BoundSide.Upper
-                                        Value = if isLower then p.Lower[i] else p.Upper[i]
-                                    }
-                        ]
-                    Kinks = namesWhere (fun i -> lowest.AtKink[i])
-                    Minima =
-                        [
-                            for first, members in minima ->
-                                {
-                                    TwiceNll = 2.0 * ends[first].Value
-                                    Starts = startsOf members
-                                    Point = ends[first].Point
-                                }
-                        ]
-                    Covariance =
-                        if options.Covariance then
-                            covarianceAt options.Run fitter lowest
-                        else
-                            None
-                })
+    /// A fit and what the starts of a further problem find beside it: the lower of both, with the different minima of both.
+    let further (options: FitOptions) (fitter: Fitter) (problem: FitProblem) (known: Fit) : Fit =
+        let found = fitAll options fitter [| problem |] |> Array.exactlyOne
+        let all = Array.ofList (known.Minima @ found.Minima)
+
+        let lower =
+            let isWorse = known.Status.IsConverged && not found.Status.IsConverged
+
+            if found.TwiceNll < known.TwiceNll && not isWorse then
+                found
+            else
+                known
+
+        { lower with
+            Evaluations = known.Evaluations + found.Evaluations
+            Minima =
+                all
+                |> Array.map (fun m -> 0.5 * m.TwiceNll, m.Point)
+                |> grouped (isSame fitter 1e-7 1e-3)
+                |> Array.map (fun (first, members) ->
+                    { all[first] with Starts = members |> Seq.sumBy (fun m -> all[m].Starts) })
+                |> List.ofArray
+        }
 
     /// Bounds with some parameters fixed. Unknown names and values that are not finite are raised, all at once.
     let fixing (values: (string * float) list) (fitter: Fitter) : struct (float[] * float[]) =
@@ -398,14 +400,15 @@ module Fitter =
 
         struct (lower, upper)
 
-    /// A problem with some parameters fixed, and starts around the nominal point.
-    let problem (options: FitOptions) (fitter: Fitter) : FitProblem =
+    /// A problem with some parameters fixed, and starts around the nominal point, the first of them number `first` of all.
+    let private problemFrom (first: int) (options: FitOptions) (fitter: Fitter) : FitProblem =
         let parameters = fitter.Objective.Parameters
         let struct (lower, upper) = fixing options.Fixed fitter
         let isFree = Array.map2 (<) lower upper
 
         let count =
             match options.Starts with
+            | None when first > 0 -> first
             | None -> Starts.defaultCount parameters isFree
             | Some count when count >= 1 -> count
             | Some count ->
@@ -418,12 +421,42 @@ module Fitter =
                         ]
                 )
 
+        let nominal = parameters |> Array.map _.Nominal
+
         {
             Lower = lower
             Upper = upper
-            Starts = Starts.around parameters isFree (parameters |> Array.map _.Nominal) count
+            Starts = Starts.range parameters isFree nominal first count
         }
 
-    /// Fits once.
+    /// A problem with some parameters fixed, and starts around the nominal point.
+    let problem (options: FitOptions) (fitter: Fitter) : FitProblem = problemFrom 0 options fitter
+
+    /// Fits once. Unless a number of starts is asked for, a density of several free parameters of interest is started again, each time from as
+    /// many further starts as before, until `Starts.areEnough`.
     let fit (options: FitOptions) (fitter: Fitter) : Fit =
-        (fitAll options fitter [| problem options fitter |])[0]
+        let first = problem options fitter
+        let isFree = Array.map2 (<) first.Lower first.Upper
+        let plain = { options with Covariance = false }
+
+        let rec go (count: int) (reached: Reached) : Reached =
+            let minima = (conclude plain fitter first reached).Minima
+
+            // Along a flat valley every start ends at another point of the same minimum.
+            let found =
+                minima |> List.distinctBy (fun m -> Math.Round(m.TwiceNll, 7)) |> _.Length
+
+            if found = 0 || Starts.areEnough count found then
+                reached
+            else
+                let more = problemFrom count options fitter
+                let further = reach options fitter [| more |] |> Array.exactlyOne
+                go (2 * count) (joined reached further)
+
+        let reached = reach options fitter [| first |] |> Array.exactlyOne
+
+        (if options.Starts.IsNone && Starts.areSpread fitter.Objective.Parameters isFree then
+             go first.Starts.Length reached
+         else
+             reached)
+        |> conclude options fitter first

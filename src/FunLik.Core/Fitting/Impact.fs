@@ -111,8 +111,8 @@ module Impact =
 
         let covariance (i: int) (j: int) : float =
             match fit.Covariance with
-            | Some rows -> rows[i][j]
-            | None -> 0.0
+            | Some rows when not (System.Double.IsNaN(rows[i][j])) -> rows[i][j]
+            | _ -> 0.0
 
         let sigma (i: int) : float option =
             let variance = covariance i i

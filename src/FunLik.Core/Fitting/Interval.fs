@@ -80,6 +80,9 @@ module Interval =
 
     let internal maxRounds = 60
 
+    /// How often a side is gone on, each time three times as far from the best value; and how often where nothing rises.
+    let private mostExtensions, private fewestExtensions = 20, 2
+
     /// In standard deviations.
     let internal tolerance = 1e-8
 
@@ -236,15 +239,24 @@ module Interval =
             |]
             |> Array.sortBy _.X
 
-        // Unless a range is given, on to both sides until all levels are crossed.
+        // Unless a range is given, on to both sides until all levels are crossed; not for ever over what is flat.
+        let isRising (inner: Knot) (outer: Knot) : bool = outer.T > inner.T + 1e-6 * highest
+
         let rec extended (rounds: int) (known: Knot[]) : Knot[] =
             let left, right = Array.head known, Array.last known
+            let mayBeFlat = rounds > mostExtensions - fewestExtensions || known.Length < 2
 
             let next =
                 [|
-                    if left.T <= highest && left.X > lower then
+                    if
+                        left.T <= highest && left.X > lower && (mayBeFlat || isRising known[1] left)
+                    then
                         max lower (left.X - 2.0 * max sigma (best - left.X)), [| left.Point |]
-                    if right.T <= highest && right.X < upper then
+                    if
+                        right.T <= highest
+                        && right.X < upper
+                        && (mayBeFlat || isRising known[known.Length - 2] right)
+                    then
                         min upper (right.X + 2.0 * max sigma (right.X - best)), [| right.Point |]
                 |]
 
@@ -253,7 +265,7 @@ module Interval =
             else
                 Array.append known (fitted next) |> Array.sortBy _.X |> extended (rounds - 1)
 
-        let known = extended 20 scanned
+        let known = extended mostExtensions scanned
 
         let crossings =
             [|
@@ -338,10 +350,12 @@ module Interval =
                     |> List.map (fun pair -> { Low = pair[0]; High = pair[1] })
             }
 
+        let found = options.Levels |> List.map interval
+
         {
             Parameter = name
             Best = best
-            Intervals = options.Levels |> List.map interval
+            Intervals = found
             X = known |> Array.map _.X
             TwiceDeltaNll = known |> Array.map _.T
             Minimum = minimum
@@ -352,7 +366,18 @@ module Interval =
                 |> Seq.append [ minimum.Status ]
                 |> worst
             Evaluations = evaluations
-            Notes = []
+            Notes =
+                if options.Range.IsSome then
+                    []
+                else
+                    [
+                        for interval in found do
+                            for piece in interval.Pieces do
+                                for e in [ piece.Low; piece.High ] do
+                                    if e.Kind.IsOpen then
+                                        $"nothing was found to end the interval at {ConfidenceLevel.label interval.Level}: "
+                                        + $"it is open beyond {e.Value}"
+                    ]
         }
 
     /// Intervals of a parameter of a likelihood. Priors of parameters of interest, and of this one, are left out if they are not flat, and the
@@ -364,7 +389,7 @@ module Interval =
         let found =
             Objective.ofLikelihood flat |> Fitter.ofObjective |> findFitter options name
 
-        { found with Notes = notes }
+        { found with Notes = notes @ found.Notes }
 
     /// The intervals at twice ΔNLL of 1 and 3.84.
     let find (name: string) (model: Likelihood) : Intervals =

@@ -38,10 +38,15 @@ type NewtonOptions =
     /// EDM at most 1e-8, 100 steps.
     static member Default: NewtonOptions = { Edm = 1e-8; MaxIterations = 100 }
 
-/// Newton's method with exact Hessians, projected on bounds (Bertsekas, SIAM J. Control Optim. 20, 221 (1982)). Parameters with a kink
+/// Newton's method with exact Hessians, projected on bounds (Bertsekas, SIAM J. Control Optim. 20, 221 (1982)). It is globalised by a line
+/// search: steps go downhill along eigenvectors of the wrong sign too, are halved until the function falls by a part of what the slope
+/// promises, and give way to the projected gradient where none of that helps. Parameters with a kink
 /// keep to one side of it and change sides only through the kink itself, where both one-sided slopes are looked at.
 [<RequireQualifiedAccess>]
 module Newton =
+
+    /// How much larger than their sum terms may be that cancel in it.
+    let private cancelling = 1e3
 
     /// How far from a kink its sides are looked at, in the parameters' lengths.
     let private besideKink = 1e-6
@@ -129,25 +134,36 @@ module Newton =
             Array.map2 (fun v s -> v + a * s) x step
 
         /// A part of the step that lowers the function by what the slope promises. A gain within rounding is one only if the gradient
-        /// shrinks.
+        /// shrinks; then rounding may hide it, as large terms that cancel have more of that than their sum.
         let downhill (lengths: float[]) (here: Here) (step: float[]) : Here option =
             let struct (low, high) = bounds here.X
             let slope = min 0.0 (Array.sum (Array.map2 (*) here.G step))
+            let size = sizeOf lengths here
+            let isShrunk (there: Here) : bool = sizeOf lengths there < 0.5 * size
 
             Seq.init 40 (fun k -> Math.Pow(0.5, float k))
             |> Seq.tryPick (fun a ->
                 let there = evaluate (here.X |> along a step |> project low high)
 
-                if
-                    there.F <= here.F + 1e-4 * a * slope + noise here.F
-                    && Array.forall Double.IsFinite there.G
-                then
+                let isLower = there.F <= here.F + 1e-4 * a * slope + noise here.F
+
+                let isWithinRounding =
+                    a = 1.0 && there.F <= here.F + cancelling * noise here.F && isShrunk there
+
+                if (isLower || isWithinRounding) && Array.forall Double.IsFinite there.G then
                     Some there
                 else
                     None)
-            |> Option.filter (fun there ->
-                there.F < here.F - noise here.F
-                || sizeOf lengths there < 0.5 * sizeOf lengths here)
+            |> Option.filter (fun there -> there.F < here.F - noise here.F || isShrunk there)
+
+        /// Straight down, in units of the lengths, in what is free to move: short enough, it always leads lower.
+        let steepest (lengths: float[]) (here: Here) : float[] =
+            let step = Array.zeroCreate n
+
+            for i in freeAt here do
+                step[i] <- -here.G[i] * lengths[i] * lengths[i]
+
+            step
 
         /// Across a kink that holds a parameter, where the other side is downhill.
         let acrossKink (here: Here) : Here option =
@@ -239,6 +255,11 @@ module Newton =
                          None
                      else
                          downhill lengths here step.Step)
+                    |> Option.orElseWith (fun () ->
+                        if isStationary || step.Edm <= options.Edm then
+                            None
+                        else
+                            downhill lengths here (steepest lengths here))
                     |> Option.orElseWith (fun () -> acrossKink here)
                     |> Option.orElseWith (fun () -> step.Descent |> Option.bind (offSaddle here))
 

@@ -14,7 +14,8 @@ type Scan =
         /// The fit at each value: how it ended, what is left of its gradient, its EDM, its active bounds, its different minima with how many
         /// starts reached each. Where a neighbour's best point led lower, the fit is that from there, and its starts are the neighbours'.
         Fits: Fit[]
-        /// The fit with the parameter free: what the scan is relative to.
+        /// The fit with the parameter free: what the scan is relative to. Its minima are those that its own starts reached, and those beside
+        /// values that are no higher than their neighbours.
         Minimum: Fit
         /// Whether the other parameters of interest were held at their nominal values, in the minimum too.
         Frozen: bool
@@ -127,6 +128,23 @@ module Profile =
         let evaluations = go 0 (Set.ofSeq (seq { 0 .. best.Length - 1 })) 0
         best, evaluations
 
+    /// The best points at values that are no higher than their neighbours.
+    let private valleys (values: float[]) (fits: Fit[]) : float[][] =
+        let ascending =
+            Array.zip values fits
+            |> Array.filter (fun (_, fit) -> fit.Status.IsConverged)
+            |> Array.sortBy fst
+            |> Array.map snd
+
+        let isLower (k: int) (other: int) : bool =
+            other < 0
+            || other >= ascending.Length
+            || ascending[k].TwiceNll <= ascending[other].TwiceNll
+
+        [| 0 .. ascending.Length - 1 |]
+        |> Array.filter (fun k -> isLower k (k - 1) && isLower k (k + 1))
+        |> Array.map (fun k -> ascending[k].Point)
+
     /// Scans a parameter of a prepared objective.
     let scanFitter
         (options: ScanOptions)
@@ -161,11 +179,8 @@ module Profile =
         let fits (problems: FitProblem[]) : Fit[] =
             Fitter.fitAll { fitOptions with Covariance = false } fitter problems
 
-        let minimumOf (problem: FitProblem) : Fit =
-            (Fitter.fitAll fitOptions fitter [| problem |])[0]
-
         let free = Fitter.problem fitOptions fitter
-        let first = minimumOf free
+        let first = Fitter.fit fitOptions fitter
 
         let isFree =
             Array.mapi2 (fun i low high -> low < high && i <> index) free.Lower free.Upper
@@ -209,20 +224,11 @@ module Profile =
                 Upper = at index (Array.fold max free.Upper[index] inside) free.Upper
             }
 
-        let rec refit (minimum: Fit) (evaluations: int) (rounds: int) : Fit * int =
-            let lowest =
-                best
-                |> Array.filter _.Status.IsConverged
-                |> Array.sortBy _.TwiceNll
-                |> Array.tryHead
-
-            match lowest with
-            | Some fit when rounds > 0 && fit.TwiceNll < minimum.TwiceNll - resolution ->
-                let again = minimumOf { widened with Starts = [| fit.Point |] }
-                refit again (evaluations + again.Evaluations) (rounds - 1)
-            | _ -> minimum, evaluations
-
-        let minimum, again = refit first 0 2
+        // From every value that is lower than its neighbours on to the minimum beside it.
+        let minimum =
+            match valleys values best with
+            | [||] -> first
+            | starts -> first |> Fitter.further fitOptions fitter { widened with Starts = starts }
 
         {
             Parameter = name
@@ -231,7 +237,7 @@ module Profile =
             Fits = best
             Minimum = minimum
             Frozen = options.Frozen
-            Evaluations = first.Evaluations + (coarse |> Array.sumBy _.Evaluations) + more + again
+            Evaluations = minimum.Evaluations + (coarse |> Array.sumBy _.Evaluations) + more
             Notes = []
         }
 

@@ -25,28 +25,47 @@ module Starts =
             let bits = Key.ofSeed 16 |> Key.fold pattern |> Key.uniforms kinked
             if bits[j] < 0.5 then 1.0 else -1.0
 
+    let private freeWith
+        (has: ModelParameter -> bool)
+        (parameters: ModelParameter[])
+        (isFree: bool[])
+        : int =
+        Array.zip parameters isFree
+        |> Array.filter (fun (p, free) -> free && has p)
+        |> Array.length
+
+    /// Whether starts are spread over the ranges of parameters of interest: if several of these are free.
+    let areSpread (parameters: ModelParameter[]) (isFree: bool[]) : bool =
+        freeWith _.Kind.IsPoi parameters isFree > 1
+
     /// The number of starts by default: 1 for a smooth density with at most one free parameter of interest; 2^k patterns of signs of k
-    /// free parameters with kinks, at most 16; 32 for several free parameters of interest.
+    /// free parameters with kinks, at most 16; 32 for several free parameters of interest, to begin with.
     let defaultCount (parameters: ModelParameter[]) (isFree: bool[]) : int =
-        let count (has: ModelParameter -> bool) : int =
-            Array.zip parameters isFree
-            |> Array.filter (fun (p, free) -> free && has p)
-            |> Array.length
+        let kinked = freeWith _.IsKinked parameters isFree
 
-        let kinked = count _.IsKinked
-        let pois = count _.Kind.IsPoi
-
-        if pois > 1 then 32
+        if areSpread parameters isFree then 32
         elif kinked > 0 then 1 <<< min kinked 4
         else 1
 
-    /// `count` starts around a centre, row by row: the parameters with a kink on either side of it, in as many patterns of signs as there
-    /// are starts; from the second on (or when the patterns are used up), parameters of interest spread over their ranges, along
+    /// The largest number of starts of a fit that was not asked for a number.
+    let most = 512
+
+    /// Whether so many starts that reached so many different minima leave no more to be found: where the expected number of minima, given
+    /// both, is nearest to what was found (Boender and Rinnooy Kan, Math. Programming 37, 59 (1987), eq. 9: w(N-1)/(N-w-2), less than a half
+    /// above w), or where they are the most.
+    let areEnough (starts: int) (minima: int) : bool =
+        starts >= most
+        || starts > minima + 2
+           && float (minima * (minima + 1)) < 0.5 * float (starts - minima - 2)
+
+    /// `count` starts around a centre from number `first` on, row by row: the parameters with a kink on either side of it, in as many patterns of signs as
+    /// there are starts; from the second on (or when the patterns are used up), parameters of interest spread over their ranges, along
     /// Sobol's sequence, if there are several of them.
-    let around
+    let range
         (parameters: ModelParameter[])
         (isFree: bool[])
         (centre: float[])
+        (first: int)
         (count: int)
         : float[][] =
         let indices (has: ModelParameter -> bool) : int[] =
@@ -59,7 +78,8 @@ module Starts =
         let patterns = 1 <<< min kinked.Length 4
         let firstSpread = if pois.Length > 1 then 1 else patterns
 
-        Array.init count (fun k ->
+        Array.init count (fun place ->
+            let k = first + place
             let x = Array.copy centre
 
             if k >= firstSpread then
@@ -70,21 +90,21 @@ module Starts =
                     let struct (low, high) = parameters[i].Range
                     let half = 5.0 * lengths[i]
 
-                    let first =
+                    let from =
                         if Double.IsFinite low then
                             low
                         else
                             parameters[i].Nominal - half
 
-                    let last =
+                    let until =
                         if Double.IsFinite high then
                             high
                         else
                             parameters[i].Nominal + half
 
-                    x[i] <- first + (last - first) * unit[j])
+                    x[i] <- from + (until - from) * unit[j])
 
-            if count > 1 then
+            if first + count > 1 then
                 kinked
                 |> Array.iteri (fun j i ->
                     x[i] <-
@@ -92,3 +112,12 @@ module Starts =
                         + besideKink * lengths[i] * signs kinked.Length (k % patterns) j)
 
             x)
+
+    /// The first `count` starts around a centre.
+    let around
+        (parameters: ModelParameter[])
+        (isFree: bool[])
+        (centre: float[])
+        (count: int)
+        : float[][] =
+        range parameters isFree centre 0 count

@@ -84,6 +84,7 @@ module Fitting =
                 "evaluations", JsonValue.Int(int64 fit.Evaluations)
                 "activeBounds", fit.ActiveBounds |> List.map boundJson |> JsonValue.List
                 "kinks", JsonValue.ofTexts fit.Kinks
+                "undetermined", JsonValue.ofTexts fit.Undetermined
                 "minima",
                 JsonValue.List
                     [
@@ -103,7 +104,9 @@ module Fitting =
             match fit.ActiveBounds |> List.tryFind (fun bound -> bound.Parameter = name) with
             | _ when isFixed name -> "fixed"
             | Some bound -> $"at its {sideName bound.Side} bound"
-            | None -> if List.contains name fit.Kinks then "in a kink" else ""
+            | None when List.contains name fit.Kinks -> "in a kink"
+            | None when List.contains name fit.Undetermined -> "undetermined"
+            | None -> ""
 
         TextTable.lines
             [
@@ -155,7 +158,14 @@ module Fitting =
                 ]
             Notes =
                 [
-                    if fit.Status.IsConverged && fit.Covariance.IsNone then
-                        "the density is flat in some direction at the best point: no standard deviations"
+                    match fit.Covariance, fit.Undetermined with
+                    | None, _ when fit.Status.IsConverged ->
+                        "the best point is a saddle, or its second derivatives are not finite: no standard deviations"
+                    | Some _, _ :: _ ->
+                        let names = String.concat ", " fit.Undetermined
+
+                        $"the density is flat at the best point along a direction in which these move: {names}; "
+                        + "they have no standard deviation, those of the others hold whether these are free or fixed"
+                    | _ -> ()
                 ]
         }

@@ -5,7 +5,7 @@ public sealed record FitOptions
 {
     /// <summary>
     /// From how many points to minimise. Default (null): 1 for a smooth density with one parameter of interest, up to 16 patterns of
-    /// signs of the parameters with a kink, 32 for several parameters of interest.
+    /// signs of the parameters with a kink, 32 and more, until they are enough, for several parameters of interest.
     /// </summary>
     public int? Starts { get; init; }
 
