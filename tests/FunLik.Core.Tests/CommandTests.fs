@@ -299,7 +299,7 @@ let ``eval gives the authors' values of their search, and null outside`` () =
         folder.Delete true
 
 [<Fact>]
-let ``a fit in a flat valley says that it knows no standard deviations`` () =
+let ``a fit in a flat valley says whose standard deviations it does not know`` () =
     let notes (second: float) : string list =
         let model =
             likelihood {
@@ -314,4 +314,4 @@ let ``a fit in a flat valley says that it knows no standard deviations`` () =
         report.Notes
 
     Assert.Empty(notes 1.0)
-    Assert.Contains("flat in some direction", List.exactlyOne (notes 0.0))
+    Assert.Contains("in which these move: a, b;", List.exactlyOne (notes 0.0))

@@ -74,12 +74,18 @@ public sealed record FitResult
     /// <summary>The parameters in a kink of the density, where it falls on both sides.</summary>
     public required IReadOnlyList<string> Kinks { get; init; }
 
+    /// <summary>
+    /// The parameters that move along a direction in which the density is flat to second order, where a covariance was asked for: they
+    /// have no standard deviation. Those of all others are the same whether these are free or fixed.
+    /// </summary>
+    public required IReadOnlyList<string> Undetermined { get; init; }
+
     /// <summary>The different minima, the lowest first.</summary>
     public required IReadOnlyList<LocalMinimum> Minima { get; init; }
 
     /// <summary>
     /// The inverse Hessian of -log density at the best point, one row a parameter, with zeros for what is fixed, at a bound or in a
-    /// kink; null if it was not asked for or is not positive.
+    /// kink, and NaN for what is undetermined; null if it was not asked for or the point is a saddle.
     /// </summary>
     public IReadOnlyList<IReadOnlyList<double>>? Covariance { get; init; }
 
@@ -89,8 +95,8 @@ public sealed record FitResult
     public double this[string name] => Point[IndexOf(name)];
 
     /// <summary>
-    /// The standard deviation of a parameter from the covariance; null for what is fixed, at a bound or in a kink, and where there is
-    /// no covariance.
+    /// The standard deviation of a parameter from the covariance; null for what is fixed, at a bound, in a kink or undetermined, and
+    /// where there is no covariance.
     /// </summary>
     /// <param name="name">The parameter's name.</param>
     /// <exception cref="KeyNotFoundException">There is no such parameter.</exception>

@@ -30,6 +30,7 @@ internal static class Fits
             Evaluations = fit.Evaluations,
             ActiveBounds = [.. fit.ActiveBounds.Select(ToBound)],
             Kinks = [.. fit.Kinks],
+            Undetermined = [.. fit.Undetermined],
             Covariance = OptionModule.ToObj(fit.Covariance),
             Minima = [.. fit.Minima.Select(m => new Api.LocalMinimum(m.TwiceNll, m.Starts, m.Point))],
         };
