@@ -9,27 +9,58 @@ module internal Border =
 
     open Tile
 
+    /// Columns of rows at places that are read at a go.
+    let private gathered = 32
+
+    /// Rows that stand in order, transposed.
+    let private inOrder (f: Frame<'T>) (all: nativeptr<'T>) (n: int) (target: nativeptr<'T>) =
+        let source = NativePtr.add all (f.First * n)
+
+        if n = 1 || f.Lanes = 1 then
+            (read source (f.Valid * n)).CopyTo(write target (f.Valid * n))
+        else
+            Transpose.copy (source, f.Valid, n, n, target, f.Lanes)
+
+    /// Rows that stand at places, some columns after the other.
+    let private atPlaces (f: Frame<'T>) (all: nativeptr<'T>) (n: int) (target: nativeptr<'T>) =
+        let row (r: int) : nativeptr<'T> =
+            let place = NativePtr.get f.Places (f.First + r)
+            let bytes = nativeint place * nativeint n * nativeint sizeof<'T>
+            NativePtr.ofNativeInt (NativePtr.toNativeInt all + bytes)
+
+        if n = 1 || f.Lanes = 1 then
+            for r in 0 .. f.Valid - 1 do
+                (read (row r) n).CopyTo(write (NativePtr.add target (r * n)) n)
+        else
+            let buffer = NativePtr.stackalloc<'T>(f.Valid * gathered)
+
+            for first in 0..gathered .. n - 1 do
+                let columns = min gathered (n - first)
+
+                for r in 0 .. f.Valid - 1 do
+                    (read (NativePtr.add (row r) first) columns)
+                        .CopyTo(write (NativePtr.add buffer (r * gathered)) columns)
+
+                let target = NativePtr.add target (first * f.Lanes)
+                Transpose.copy (buffer, f.Valid, columns, gathered, target, f.Lanes)
+
     /// Rows of an input, transposed into the tile; rows that are missing repeat the last one.
     let input (index: int) (out: Operand) : Step<'T> =
         fun f ->
             let n, lanes = out.Size, f.Lanes
-            let source = NativePtr.add f.Inputs[index] (f.First * n)
             let target = f.At out
 
-            if lanes = 1 then
-                (read source n).CopyTo(write target n)
+            if NativePtr.toNativeInt f.Places = 0n then
+                inOrder f f.Inputs[index] n target
             else
-                if n = 1 then
-                    (read source f.Valid).CopyTo(write target f.Valid)
-                else
-                    Transpose.copy (source, f.Valid, n, n, target, lanes)
+                atPlaces f f.Inputs[index] n target
 
-                if f.Valid < lanes then
-                    for k in 0 .. n - 1 do
-                        let row = NativePtr.add target (k * lanes)
+            if f.Valid < lanes then
+                for k in 0 .. n - 1 do
+                    let row = NativePtr.add target (k * lanes)
 
-                        (write (NativePtr.add row f.Valid) (lanes - f.Valid))
-                            .Fill(NativePtr.get row (f.Valid - 1))
+                    (write (NativePtr.add row f.Valid) (lanes - f.Valid))
+                        .Fill(NativePtr.get row (f.Valid - 1))
 
     /// A node's rows to `size` columns, from `column` on, of an output of `width` columns.
     let store (index: int) (column: int) (width: int) (a: Operand) : Step<'T> =

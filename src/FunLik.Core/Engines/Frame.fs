@@ -51,6 +51,8 @@ and internal Frame<'T when 'T: unmanaged>(lanes: int, rowFeatures: int, tiles: i
     member val Rows: int = 0 with get, set
     member val Inputs: nativeptr<'T>[] = [||] with get, set
     member val Outputs: nativeptr<'T>[] = [||] with get, set
+    /// Where the rows of the batch stand in the inputs; null if they stand there in order.
+    member val Places: nativeptr<int> = NativePtr.nullPtr with get, set
     member val Reducer: Reducer<'T> = Unchecked.defaultof<Reducer<'T>> with get, set
     /// How sums over tables inside of this tile may run.
     member val Options: RunOptions = RunOptions.Single with get, set

@@ -45,7 +45,7 @@ module internal GemmTile =
 
     // How many steps of the depth before its use a part of A is called for: one that lies in memory comes in time.
     [<Literal>]
-    let private PrefetchSteps = 32
+    let private PrefetchSteps = 128
 
     /// Columns of a strip of B.
     let inline stripColumns<'T> : int = 2 * Vector512<'T>.Count

@@ -50,6 +50,26 @@ type KernelOutput =
         IsRow: bool
     }
 
+/// Arrays whose places in memory stay.
+module internal Pinned =
+
+    let using (arrays: 'T[][]) (run: nativeptr<'T>[] -> unit) : unit =
+        let pins =
+            arrays
+            |> Array.map (fun a ->
+                Runtime.InteropServices.GCHandle.Alloc(
+                    a,
+                    Runtime.InteropServices.GCHandleType.Pinned
+                ))
+
+        try
+            pins
+            |> Array.map (fun p -> NativePtr.ofNativeInt<'T>(p.AddrOfPinnedObject()))
+            |> run
+        finally
+            for pin in pins do
+                pin.Free()
+
 /// A compiled program whose shared inputs and tables are given: what runs. Safe to use from several threads at once, but for
 /// `Update` and for sessions whose runs carry values over.
 [<AbstractClass>]
@@ -74,8 +94,27 @@ type Session<'T when 'T: unmanaged>() =
     /// The value of a shared input: what was given last, or what a run has carried over.
     abstract Read: name: string -> 'T[]
 
-    /// The same on arrays, whose lengths are checked.
-    member this.Run(rows: int, inputs: 'T[][], outputs: 'T[][], options: RunOptions) : unit =
+    /// Runs the rows that stand at some places of the inputs, in that order: those of a batch out of all data.
+    abstract RunAt:
+        places: nativeptr<int> *
+        rows: int *
+        inputs: nativeptr<'T>[] *
+        outputs: nativeptr<'T>[] *
+        options: RunOptions ->
+            unit
+
+    default this.RunAt(places, rows, inputs, outputs, options) =
+        let gathered =
+            (this.RowInputs, inputs)
+            ||> Array.map2 (fun (_, shape) all ->
+                let size = Shape.size shape
+
+                Array.init (rows * size) (fun i ->
+                    NativePtr.get all (NativePtr.get places (i / size) * size + i % size)))
+
+        Pinned.using gathered (fun pointers -> this.Run(rows, pointers, outputs, options))
+
+    member private this.Check(rows: int, needed: int, inputs: 'T[][], outputs: 'T[][]) : unit =
         let check (what: string) (name: string) (needed: int64) (found: int) : unit =
             if int64 found < needed then
                 raise (
@@ -92,29 +131,33 @@ type Session<'T when 'T: unmanaged>() =
 
         (this.RowInputs, inputs)
         ||> Array.iter2 (fun (name, shape) values ->
-            check "input" name (int64 rows * int64 (Shape.size shape)) values.Length)
+            check "input" name (int64 needed * int64 (Shape.size shape)) values.Length)
 
         (this.Outputs, outputs)
         ||> Array.iter2 (fun o values ->
             let each = int64 (Shape.size o.Shape)
             check "output" o.Name (if o.IsRow then int64 rows * each else each) values.Length)
 
-        let pins =
-            Array.append inputs outputs
-            |> Array.map (fun a ->
-                Runtime.InteropServices.GCHandle.Alloc(
-                    a,
-                    Runtime.InteropServices.GCHandleType.Pinned
-                ))
+    /// The same on arrays, whose lengths are checked.
+    member this.Run(rows: int, inputs: 'T[][], outputs: 'T[][], options: RunOptions) : unit =
+        this.Check(rows, rows, inputs, outputs)
 
-        try
-            let pointers =
-                pins |> Array.map (fun p -> NativePtr.ofNativeInt<'T>(p.AddrOfPinnedObject()))
+        Pinned.using (Array.append inputs outputs) (fun all ->
+            this.Run(rows, all[.. inputs.Length - 1], all[inputs.Length ..], options))
 
-            this.Run(rows, pointers[.. inputs.Length - 1], pointers[inputs.Length ..], options)
-        finally
-            for pin in pins do
-                pin.Free()
+    /// The rows at some places, on arrays whose lengths are checked; places are counted from 0.
+    member this.RunAt(places: int[], inputs: 'T[][], outputs: 'T[][], options: RunOptions) : unit =
+        let rows = places.Length
+
+        if rows > 0 && Array.min places < 0 then
+            invalidArg (nameof places) "places of rows are counted from 0"
+
+        this.Check(rows, (if rows > 0 then Array.max places + 1 else 0), inputs, outputs)
+        use pin = places.AsMemory().Pin()
+        let first = NativePtr.ofVoidPtr<int> pin.Pointer
+
+        Pinned.using (Array.append inputs outputs) (fun all ->
+            this.RunAt(first, rows, all[.. inputs.Length - 1], all[inputs.Length ..], options))
 
     /// Runs a batch and returns new arrays.
     member this.Evaluate(rows: int, inputs: 'T[][], options: RunOptions) : 'T[][] =

@@ -326,11 +326,12 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
         sums |> ValueOption.iter sumBuffers.Give
         packs |> ValueOption.iter packBuffers.Give
 
-    /// Runs a batch over a filled prologue.
+    /// Runs a batch over a filled prologue: rows at places of the inputs, or in order where that is null.
     member this.Execute
         (
             prologue: nativeptr<'T>,
             reduce: Reducer<'T>,
+            places: nativeptr<int>,
             rows: int,
             inputs: nativeptr<'T>[],
             targets: nativeptr<'T>[],
@@ -343,6 +344,7 @@ type internal Machine<'T when 'T: unmanaged and 'T :> IFloatingPointIeee754<'T>>
             f.Run <- run.Start
             f.Rows <- rows
             f.Inputs <- inputs
+            f.Places <- places
             f.Outputs <- targets
             f.Reducer <- reduce
             f.First <- 0

@@ -85,6 +85,7 @@ module Simd =
                 body.Machine.Execute(
                     scratch.Prologue,
                     reducer,
+                    NativePtr.nullPtr,
                     body.Rows,
                     body.Pointers,
                     scratch.Results,
@@ -178,9 +179,13 @@ module Simd =
                     member _.RowInputs = rowInputs
                     member _.Outputs = machine.Outputs
 
-                    member _.Run(rows, inputs, outputs, options) =
+                    member this.Run(rows, inputs, outputs, options) =
+                        this.RunAt(NativePtr.nullPtr, rows, inputs, outputs, options)
+
+                    member _.RunAt(places, rows, inputs, outputs, options) =
                         options.Cancellation.ThrowIfCancellationRequested()
-                        machine.Execute(prologue.Start, reducer, rows, inputs, outputs, options)
+                        let start = prologue.Start
+                        machine.Execute(start, reducer, places, rows, inputs, outputs, options)
                         GC.KeepAlive prologue
                 }
         }

@@ -79,8 +79,8 @@ type Trainer =
             Judges: Sessions
         }
 
-/// Points and their targets in single precision: by name, the numbers of a row and the rows.
-and private Rows = { Count: int; Columns: Map<string, struct (int * float32[])> }
+/// Points and their targets in single precision: rows by name.
+and private Rows = { Count: int; Columns: Map<string, float32[]> }
 
 /// Sessions of a kernel, whose memory serves one epoch after the other, and what they read that all rows share.
 and private Sessions = { Reads: Set<string>; Free: Pool<Session<float32>> }
@@ -131,16 +131,13 @@ module Train =
 
         let gradients =
             data.Gradients
-            |> Option.map (fun g -> Loss.gradientName, struct (data.Inputs, singles g))
+            |> Option.map (fun g -> Loss.gradientName, singles g)
             |> Option.toList
 
         {
             Count = data.Count
             Columns =
-                [
-                    inputName, struct (data.Inputs, singles data.Points)
-                    Loss.valueName, struct (1, singles data.Values)
-                ]
+                [ inputName, singles data.Points; Loss.valueName, singles data.Values ]
                 @ gradients
                 |> Map.ofList
         }
@@ -280,9 +277,7 @@ module Train =
         using trainer.Judges weights (fun session ->
             let inputs =
                 session.RowInputs
-                |> Array.map (fun (name, _) ->
-                    let struct (_, values) = trainer.Validation.Columns[name]
-                    values)
+                |> Array.map (fun (name, _) -> trainer.Validation.Columns[name])
 
             let outputs = session.Evaluate(trainer.Validation.Count, inputs, options)
             float outputs[0].[0])
@@ -313,13 +308,7 @@ module Train =
             ||> List.fold (Map.fold (fun all name values -> Map.add name values all))
 
         using trainer.Steppers start (fun session ->
-            let columns =
-                session.RowInputs
-                |> Array.map (fun (name, _) ->
-                    let struct (width, values) = data.Columns[name]
-                    struct (width, values, Array.zeroCreate<float32>(batch * width)))
-
-            let inputs = columns |> Array.map (fun struct (_, _, rows) -> rows)
+            let inputs = session.RowInputs |> Array.map (fun (name, _) -> data.Columns[name])
 
             let results =
                 session.Outputs
@@ -331,11 +320,8 @@ module Train =
             let mutable b = 0
 
             while b < trainer.Batches && Double.IsFinite total do
-                for struct (width, values, rows) in columns do
-                    for r in 0 .. batch - 1 do
-                        Array.Copy(values, order[b * batch + r] * width, rows, r * width, width)
-
-                session.Run(batch, inputs, outputs, options)
+                let places = Array.sub order (b * batch) batch
+                session.RunAt(places, inputs, outputs, options)
                 total <- total + float outputs[0].[0]
                 b <- b + 1
 
