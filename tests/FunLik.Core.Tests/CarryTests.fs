@@ -132,3 +132,72 @@ let ``what is carried over has the same bits with one thread, two and seven`` ()
 
         for threads in [ 2; 7 ] do
             Assert.True((bits threads = expected), $"{rows} rows, {threads} threads")
+
+[<Fact>]
+let ``rows at places have the bits of the same rows in order, in either engine`` () =
+    let program =
+        Program.ofOutputs ([ "back", Expr.datum "x" (Vector inputs) * 2.0 ] @ layer)
+
+    let all = 700
+    let x, y = rowsOf all
+
+    for rows in [ 1; 2; 16; 100 ] do
+        let places = Key.permutation all (Key.ofSeed rows) |> Array.truncate rows
+
+        let chosen (size: int) (values: float[]) : float[] =
+            places |> Array.collect (fun p -> values[p * size .. (p + 1) * size - 1])
+
+        let check (session: Session<float>) =
+            let given (ofX: float[]) (ofY: float[]) : float[][] =
+                session.RowInputs
+                |> Array.map (fun (name, _) -> if name = "x" then ofX else ofY)
+
+            let expected =
+                session.Evaluate(rows, given (chosen inputs x) (chosen hidden y), RunOptions.Single)
+
+            let found = expected |> Array.map (fun values -> Array.zeroCreate values.Length)
+            session.RunAt(places, given x y, found, { RunOptions.Single with Threads = 2 })
+            Assert.Equal<float[][]>(expected, found)
+
+            let outside = [| all; 0 |]
+
+            Assert.Throws<FunLikException>(fun () ->
+                session.RunAt(outside, given x y, found, RunOptions.Single))
+            |> ignore
+
+        check ((Reference.compile binding program).Bind(starts, Map.empty))
+        check ((Simd.compile<float> binding program).Bind(starts, Map.empty))
+
+/// A matrix large enough for its transpose to be packed beside it, and written over by each step.
+[<Fact>]
+let ``a large matrix and its packed transpose are carried over together`` () =
+    let size, rows = 1040, 40
+    let x, w = Expr.datum "x" (Vector size), Expr.weight "w" (Matrix(size, size))
+    let hidden = tanh (Expr.matVec w x)
+    let back = Expr.matVec (Expr.transpose w) hidden
+    let loss = Expr.meanRows (Expr.dot (back - x) (back - x))
+    let gradient = (Diff.gradients loss [ w ]).Head
+    let program = Program.ofOutputs [ "loss", loss; "w", w - 0.01 * gradient ]
+    let singles (seed: int) (count: int) = Key.normals count (Key.ofSeed seed) |> Array.map float32
+    let start = singles 1 (size * size) |> Array.map (fun v -> 0.03f * v)
+    let points = [| singles 2 (rows * size) |]
+    let binding = Binding.ofRole (Set.ofList [ "x" ])
+
+    let losses (threads: int) : float32[] =
+        let options = { RunOptions.Single with Threads = threads }
+        let kernel = Simd.compileCarrying<float32> (Set.ofList [ "w" ]) binding program
+        let session = kernel.Bind(Map.ofList [ "w", start ], Map.empty)
+        Array.init 3 (fun _ -> session.Evaluate(rows, points, options).[0].[0])
+
+    let byHand =
+        let session =
+            (Simd.compile<float32> binding program).Bind(Map.ofList [ "w", start ], Map.empty)
+
+        Array.init 3 (fun _ ->
+            let results = session.Evaluate(rows, points, RunOptions.Single)
+            session.Update(Map.ofList [ "w", results[1] ])
+            results[0].[0])
+
+    Assert.Equal<float32[]>(byHand, losses 1)
+    Assert.Equal<float32[]>(byHand, losses 2)
+    Assert.True(byHand[2] < byHand[1] && byHand[1] < byHand[0])

@@ -64,3 +64,19 @@ let ``signs and doubles go into constants`` () =
     Assert.Equal(0, single (-(-x)))
     Assert.Equal(0, single (0.5 * (x + x)))
     Assert.Equal<float[]>([| -6.0; 3.0 |], (valueAt [| 2.0; -1.0; 0.0; 0.0; 0.0 |] (3.0 * -x))[..1])
+
+[<Fact>]
+let ``a transposed outer product is that of its factors the other way round`` () =
+    let y = Expr.gather [| 0; 1; 2 |] (exp x)
+    let outer = Expr.apply Op.Outer [ x; y ]
+    Assert.DoesNotContain(ops (Expr.transpose outer), fun op -> op.IsTranspose)
+    let at = [| 0.1; 0.2; 0.3; 0.4; 0.5 |]
+    let value = valueAt at outer
+
+    let expected =
+        [|
+            for j in 0..2 do
+                for i in 0..4 -> value[3 * i + j]
+        |]
+
+    Assert.Equal<float[]>(expected, valueAt at (Simplify.one (Expr.transpose outer)))
