@@ -68,7 +68,7 @@ let ``signs and doubles go into constants`` () =
 [<Fact>]
 let ``a transposed outer product is that of its factors the other way round`` () =
     let y = Expr.gather [| 0; 1; 2 |] (exp x)
-    let outer = Expr.apply Op.Outer [ x; y ]
+    let outer = Expr.apply Op.OuterRows [ x; y ]
     Assert.DoesNotContain(ops (Expr.transpose outer), fun op -> op.IsTranspose)
     let at = [| 0.1; 0.2; 0.3; 0.4; 0.5 |]
     let value = valueAt at outer
