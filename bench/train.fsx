@@ -25,6 +25,12 @@ let stepFlop (hidden: int) : float =
     let weights = float (inputs * hidden + hidden * hidden + hidden)
     float batch * (6.0 * weights - 2.0 * float (inputs * hidden))
 
+/// Operations of a step on values and gradients: six products with a matrix between hidden layers, five with the first, four with
+/// the last; fewer give neither the loss nor its gradient.
+let gradientFlop (hidden: int) : float =
+    let first, middle, last = inputs * hidden, hidden * hidden, hidden
+    2.0 * float batch * float (5 * first + 6 * middle + 4 * last)
+
 let network (hidden: int) : Architecture =
     Architecture.dense hidden
     --> Architecture.activation "silu"
@@ -245,11 +251,13 @@ let compare (rounds: int) (threads: int) (python: string) =
                 |> List.tryHead
                 |> Option.defaultValue (nan, "absent")
 
-            let share =
+            let flop =
                 if kind = "values" then
-                    $"%.0f{mine * stepFlop hidden / hot / 1e7} %%"
+                    stepFlop hidden
                 else
-                    ""
+                    gradientFlop hidden
+
+            let share = $"%.0f{mine * flop / hot / 1e7} %%"
 
             printfn
                 "%-26s %9.1f %9s %9.1f %9.2f  (%s)"
