@@ -245,6 +245,50 @@ let ``Every optimiser does so through evaluations alone, and never asks for a po
             | _ -> ()
         ])
 
+/// Starts so many lengths away, inside of the bounds.
+let private farStarts (p: Problem) (far: float) (count: int) : float[] list =
+    let n = p.Parameters.Length
+    let noise = Key.ofSeed 12 |> Key.normals (count * n)
+
+    List.init count (fun k ->
+        Array.init n (fun i ->
+            let struct (low, high) = p.Parameters[i].Bounds
+            p.Starts.Head[i] + far * p.Lengths[i] * noise[k * n + i] |> max low |> min high))
+
+[<Fact>]
+let ``From wherever there is a density a fit ends in a minimum`` () =
+    let failures =
+        [
+            for p in smooth do
+                let objective = objectiveOf p
+                let run = fit p objective
+
+                for far in [ 3.0; 30.0 ] do
+                    let starts = farStarts p far 12
+                    let ends = run starts 2
+
+                    for k in 0 .. starts.Length - 1 do
+                        let value = -objective.Values(starts[k], RunOptions.Single)[0]
+                        let hasDensity = Double.IsFinite value
+
+                        let isRight =
+                            if hasDensity then
+                                ends.Statuses[k].IsConverged && ends.Values[k] <= value + 1e-9
+                            else
+                                ends.Statuses[k] = FitStatus.NotFinite
+
+                        // Rosenbrock's function has a second minimum in more than three dimensions.
+                        let isLowest =
+                            not hasDensity
+                            || ends.Values[k] - p.Lowest < 1e-6 * (1.0 + abs p.Lowest)
+                            || p.Name.StartsWith "Rosenbrock in" && ends.Values[k] < 4.5
+
+                        if not (isRight && isLowest) then
+                            $"{p.Name}, {far} lengths away, start {k}: {ends.Statuses[k]} at {ends.Values[k]}"
+        ]
+
+    Assert.True(failures.IsEmpty, String.concat "\n" failures)
+
 let private statusesOf (name: string) (p: Problem) : FitStatus[] =
     let optimiser = optimisers |> List.find (fun o -> o.Name = name)
     (prepared p optimiser p.Starts 1).Statuses
