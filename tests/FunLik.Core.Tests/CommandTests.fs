@@ -17,7 +17,7 @@ let private context: VerbContext =
 
 let private parsed (line: string) : Verb =
     match Arguments.parse (List.ofArray (line.Split ' ')) with
-    | Ok(Command.Verb(verb, _, _)) -> verb
+    | Ok(Command.Verb(verb, _, _, _)) -> verb
     | other -> failwith $"{line}: {other}"
 
 let private refused (line: string) : Error list =

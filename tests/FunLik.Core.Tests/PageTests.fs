@@ -54,6 +54,7 @@ let private figure: Figure =
                         ]
                 }
             ]
+        IsTurned = false
         Caption = "A caption."
     }
 
@@ -284,6 +285,7 @@ let private spoil (text: string) : Page =
                                                     ]
                                             }
                                         ]
+                                    IsTurned = false
                                     Caption = text
                                 }
                         ]

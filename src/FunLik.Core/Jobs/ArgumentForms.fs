@@ -18,6 +18,16 @@ module internal ArgumentForms =
                 | Threads _ ->
                     "the largest number of threads (default: all cores); no result depends on it"
 
+    /// The option of verbs that leave a page.
+    [<DisableHelpFlags>]
+    type PageArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Page of FILE: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Page _ -> "writes a page with figures: one HTML file"
+
     /// Options that choose a model.
     [<DisableHelpFlags>]
     type ModelArgument =

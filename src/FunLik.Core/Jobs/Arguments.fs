@@ -46,21 +46,23 @@ module Arguments =
             {
                 Name = "scan"
                 Summary = "twice ΔNLL along a parameter, the others profiled"
-                Syntax = "--model FILE --parameter NAME --from A --to B --count N [--frozen]"
+                Syntax =
+                    "--model FILE --parameter NAME --from A --to B --count N [--frozen] [--page FILE]"
                 Options = [ optionsText<ScanArgument>; optionsText<ModelArgument> ]
                 Read = ofModel scanRequest Verb.Scan
             }
             {
                 Name = "profile"
                 Summary = "the largest log density over all parameters but some, at points"
-                Syntax = "--model FILE --keep NAME.. --points FILE"
+                Syntax = "--model FILE --keep NAME.. --points FILE [--page FILE]"
                 Options = [ optionsText<ProfileArgument>; optionsText<ModelArgument> ]
                 Read = ofModel profileRequest Verb.Profile
             }
             {
                 Name = "interval"
                 Summary = "confidence intervals of a parameter, as unions of pieces"
-                Syntax = "--model FILE --parameter NAME [--level P].. [--from A --to B] [--count N]"
+                Syntax =
+                    "--model FILE --parameter NAME [--level P].. [--from A --to B] [--count N] [--page FILE]"
                 Options = [ optionsText<IntervalArgument>; optionsText<ModelArgument> ]
                 Read = ofModel intervalRequest Verb.Interval
             }
@@ -68,14 +70,14 @@ module Arguments =
                 Name = "contour"
                 Summary = "contours of two parameters, the others profiled"
                 Syntax =
-                    "--model FILE --x NAME,A,B --y NAME,A,B [--count N] [--level P].. [--frozen]"
+                    "--model FILE --x NAME,A,B --y NAME,A,B [--count N] [--level P].. [--frozen] [--page FILE]"
                 Options = [ optionsText<ContourArgument>; optionsText<ModelArgument> ]
                 Read = ofModel contourRequest Verb.Contour
             }
             {
                 Name = "impacts"
                 Summary = "pulls of the nuisances and their impacts, ranked"
-                Syntax = "--model FILE [--poi NAME]"
+                Syntax = "--model FILE [--poi NAME] [--page FILE]"
                 Options = [ optionsText<ImpactsArgument>; optionsText<ModelArgument> ]
                 Read = ofModel impactsRequest Verb.Impacts
             }
@@ -94,7 +96,7 @@ module Arguments =
             {
                 Name = "limit"
                 Summary = "the upper limit by CLs, observed and expected"
-                Syntax = "--model FILE [--level P] [--poi NAME] [--statistic NAME]"
+                Syntax = "--model FILE [--level P] [--poi NAME] [--statistic NAME] [--page FILE]"
                 Options =
                     [
                         optionsText<LimitArgument>
@@ -106,7 +108,8 @@ module Arguments =
             {
                 Name = "toys"
                 Summary = "CLs of one value by random data"
-                Syntax = "--model FILE --mu X [--toys N] [--seed S] [--poi NAME] [--statistic NAME]"
+                Syntax =
+                    "--model FILE --mu X [--toys N] [--seed S] [--poi NAME] [--statistic NAME] [--page FILE]"
                 Options =
                     [
                         optionsText<ToysArgument>
@@ -171,6 +174,12 @@ module Arguments =
             }
         ]
 
+    /// Whether a verb can leave a page.
+    let private leavesPage (form: Form) : bool =
+        List.contains
+            form.Name
+            [ "scan"; "profile"; "interval"; "contour"; "impacts"; "limit"; "toys" ]
+
     /// How the program is used, in one line a verb.
     let overview: string =
         let width = forms |> List.map _.Name.Length |> List.max
@@ -194,7 +203,12 @@ module Arguments =
             $"  funlik {form.Name} {form.Syntax}"
             ""
         ]
-        @ (form.Options @ [ optionsText<CommonArgument> ]
+        @ (form.Options
+           @ (if leavesPage form then
+                  [ optionsText<PageArgument> ]
+              else
+                  [])
+           @ [ optionsText<CommonArgument> ]
            |> List.map (fun options -> options ()))
         |> String.concat "\n"
 
@@ -206,12 +220,25 @@ module Arguments =
         else
             let command = $"funlik {form.Name}"
 
+            let page (rest: string list) : Result<string option * string list, Error list> =
+                if leavesPage form then
+                    extract<PageArgument> command false rest
+                    |> Result.bind (fun given ->
+                        given.TryGetResult Page
+                        |> optional (text "--page")
+                        |> Result.map (fun page -> page, given.UnrecognizedCliParams))
+                else
+                    Ok(None, rest)
+
             extract<CommonArgument> command false arguments
             |> Result.bind (fun common ->
                 Validation.map2
-                    (fun threads verb -> Command.Verb(verb, common.Contains Json, threads))
+                    (fun threads (page, verb) ->
+                        Command.Verb(verb, common.Contains Json, page, threads))
                     (common.TryGetResult Threads |> optional (whole "--threads" 1))
-                    (form.Read command common.UnrecognizedCliParams))
+                    (page common.UnrecognizedCliParams
+                     |> Result.bind (fun (page, rest) ->
+                         form.Read command rest |> Result.map (fun verb -> page, verb))))
             |> Result.mapError (fun errors -> { Errors = errors; Usage = usage form })
 
     let private unknown (message: string) : Result<Command, UsageError> =

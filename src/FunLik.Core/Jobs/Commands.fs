@@ -14,6 +14,9 @@ type Outcome =
         Messages: string list
     }
 
+/// What a verb has to say, and how its page is made, if it has one.
+type private Said = { Report: Report; Page: (unit -> Page) option }
+
 /// The command line from its arguments to its outcome. Nothing is printed here.
 [<RequireQualifiedAccess>]
 module Commands =
@@ -29,7 +32,20 @@ module Commands =
     let private read (source: ModelSource) : Result<LoadedModel, Error list> =
         ModelFile.read source.File source.Options
 
-    let private perform (context: VerbContext) (verb: Verb) : Result<Report, Error list> =
+    /// What a verb without a page says.
+    let private alone (said: Result<Report, Error list>) : Result<Said, Error list> =
+        said |> Result.map (fun report -> { Report = report; Page = None })
+
+    /// What a verb says, and its page.
+    let private both
+        (report: 'T -> Report)
+        (page: string -> 'T -> Page)
+        (model: Likelihood)
+        (found: 'T)
+        : Said =
+        { Report = report found; Page = Some(fun () -> page model.Name found) }
+
+    let private perform (context: VerbContext) (verb: Verb) : Result<Said, Error list> =
         match verb with
         | Verb.Eval(source, request) ->
             read source
@@ -39,17 +55,21 @@ module Commands =
                     model.Likelihood
                     |> Evaluation.run context request.Gradient points
                     |> Evaluation.report))
+            |> alone
         | Verb.Inspect source when File.Exists(Path.Combine(source.File, Bundle.cardFile)) ->
-            Verifying.inspect context source.File
-        | Verb.Inspect source -> read source |> Result.map (Inspection.report context source.File)
+            Verifying.inspect context source.File |> alone
+        | Verb.Inspect source ->
+            read source |> Result.map (Inspection.report context source.File) |> alone
         | Verb.Fit(source, request) ->
             read source
             |> Result.map (fun model ->
                 Fitting.run context request model.Likelihood |> Fitting.report request)
+            |> alone
         | Verb.Scan(source, request) ->
             read source
             |> Result.map (fun model ->
-                Scanning.run context request model.Likelihood |> Scanning.report)
+                Scanning.run context request model.Likelihood
+                |> both Scanning.report ResultPage.ofScan model.Likelihood)
         | Verb.Profile(source, request) ->
             read source
             |> Result.bind (fun model ->
@@ -57,37 +77,51 @@ module Commands =
                 |> Result.map (fun points ->
                     model.Likelihood
                     |> Profiling.run context request.Keep points
-                    |> Profiling.report request.Keep))
+                    |> both
+                        (Profiling.report request.Keep)
+                        (ResultPage.ofProfile request.Keep)
+                        model.Likelihood))
         | Verb.Interval(source, request) ->
             read source
             |> Result.map (fun model ->
-                Bounding.run context request model.Likelihood |> Bounding.report)
+                Bounding.run context request model.Likelihood
+                |> both Bounding.report ResultPage.ofIntervals model.Likelihood)
         | Verb.Contour(source, request) ->
             read source
             |> Result.map (fun model ->
-                Contouring.run context request model.Likelihood |> Contouring.report)
+                Contouring.run context request model.Likelihood
+                |> both Contouring.report ResultPage.ofContours model.Likelihood)
         | Verb.Impacts(source, poi) ->
             read source
-            |> Result.map (fun model -> Ranking.run context poi model.Likelihood |> Ranking.report)
+            |> Result.map (fun model ->
+                Ranking.run context poi model.Likelihood
+                |> both Ranking.report ResultPage.ofImpacts model.Likelihood)
         | Verb.Cls(source, request, mu) ->
             read source
             |> Result.map (fun model -> Testing.cls context request mu model.Likelihood)
+            |> alone
         | Verb.Limit(source, request, level) ->
             read source
-            |> Result.map (fun model -> Testing.limit context request level model.Likelihood)
+            |> Result.map (fun model ->
+                let report, page = Testing.limit context request level model.Likelihood
+                { Report = report; Page = Some page })
         | Verb.Toys(source, request) ->
             read source
-            |> Result.map (fun model -> Testing.toys context request model.Likelihood)
+            |> Result.map (fun model ->
+                let report, page = Testing.toys context request model.Likelihood
+                { Report = report; Page = Some page })
         | Verb.Sample(source, request) ->
             JobContext.subject { Model = Some source; Data = None }
             |> Result.bind (Drawing.run context request)
-        | Verb.Train request -> Learning.run context request
-        | Verb.Validate(against, request) -> Validating.run context against request
-        | Verb.Verify bundle -> Verifying.run context bundle
+            |> alone
+        | Verb.Train request -> Learning.run context request |> alone
+        | Verb.Validate(against, request) -> Validating.run context against request |> alone
+        | Verb.Verify bundle -> Verifying.run context bundle |> alone
         | Verb.Run job ->
             Job.load job
             |> Result.bind (Pipeline.run context)
             |> Result.bind (Pipeline.report Pipeline.cardJson)
+            |> alone
 
     let private textOutput (lines: string list) (stream: Stream) : unit =
         use writer =
@@ -122,6 +156,18 @@ module Commands =
             Messages = report.Notes |> List.map (fun note -> $"note: {note}")
         }
 
+    /// Writes the page, if one is asked for.
+    let private written
+        (context: VerbContext)
+        (file: string option)
+        (said: Said)
+        : Result<Report, Error list> =
+        match file, said.Page with
+        | Some file, Some page ->
+            context.Progress { Stage = "writing the page"; Done = 0L; Total = 0L }
+            Page.write file (page ()) |> Result.map (fun () -> said.Report)
+        | _ -> Ok said.Report
+
     /// Whether a command line asks for JSON, readable or not.
     let wantsJson (arguments: string seq) : bool = arguments |> Seq.contains "--json"
 
@@ -135,14 +181,16 @@ module Commands =
         | Result.Error mistake -> failed (wantsJson arguments) mistake.Errors (Some mistake.Usage)
         | Ok Command.Version -> plain $"funlik {Version.current}"
         | Ok(Command.Help text) -> plain text
-        | Ok(Command.Verb(verb, json, threads)) ->
+        | Ok(Command.Verb(verb, json, page, threads)) ->
             let options =
                 { context.Options with
                     Threads = threads |> Option.defaultValue context.Options.Threads
                 }
 
             try
-                match perform { context with Options = options } verb with
+                let context = { context with Options = options }
+
+                match perform context verb |> Result.bind (written context page) with
                 | Ok report -> said json report
                 | Result.Error errors -> failed json errors None
             with FunLikException errors ->

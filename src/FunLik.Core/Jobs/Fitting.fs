@@ -40,14 +40,6 @@ module Fitting =
         context.Progress { Stage = "fitting"; Done = 0L; Total = 0L }
         Fit.withOptions options withPoi
 
-    /// The standard deviation of each parameter from the covariance; None for what is not free to move.
-    let private sigmas (fit: Fit) : float option[] =
-        fit.Names
-        |> Array.mapi (fun i _ ->
-            fit.Covariance
-            |> Option.map (fun covariance -> sqrt (covariance[i][i]))
-            |> Option.filter (fun sigma -> sigma > 0.0))
-
     /// The name of a side in JSON and in texts.
     let sideName (side: BoundSide) : string =
         match side with
@@ -75,7 +67,7 @@ module Fitting =
                 "sigma",
                 JsonValue.Object
                     [
-                        for name, sigma in Array.zip fit.Names (sigmas fit) ->
+                        for name, sigma in Array.zip fit.Names (Fit.sigmas fit) ->
                             name, JsonValue.ofOption JsonValue.Number sigma
                     ]
                 "gradientNorm", JsonValue.Number fit.GradientNorm
@@ -116,7 +108,7 @@ module Fitting =
                 TextTable.words ""
             ]
             [
-                for (name, value), sigma in Array.zip fit.Parameters (sigmas fit) ->
+                for (name, value), sigma in Array.zip fit.Parameters (Fit.sigmas fit) ->
                     [
                         name
                         TextTable.fixedPoint 8 value

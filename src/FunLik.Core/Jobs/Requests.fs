@@ -184,8 +184,8 @@ type Command =
     | Version
     /// This text.
     | Help of text: string
-    /// A verb, the form of its answer, and the threads it may use.
-    | Verb of verb: Verb * json: bool * threads: int option
+    /// A verb, the form of its answer, the file of its page, and the threads it may use.
+    | Verb of verb: Verb * json: bool * page: string option * threads: int option
 
 /// Why a command line is none: what is wrong, and how the verb is used.
 type UsageError =

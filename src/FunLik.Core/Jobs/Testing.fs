@@ -1,8 +1,12 @@
 namespace FunLik
 
+open System
+
 /// `funlik cls`, `limit` and `toys`.
 [<RequireQualifiedAccess>]
 module Testing =
+
+
 
     let private prepare (context: VerbContext) (request: TestRequest) (model: Likelihood) : Tester =
         context.Progress { Stage = "fitting"; Done = 0L; Total = 0L }
@@ -74,13 +78,22 @@ module Testing =
             Notes = tester.Notes
         }
 
-    /// Upper limits.
+    /// Values at which the page of a limit has CLs: from 0 to above all limits.
+    let private along (limit: Limit) : float[] =
+        let highest = Array.fold max limit.Observed limit.Expected
+
+        if Double.IsFinite highest && highest > 0.0 then
+            Scanning.evenly 0.0 (1.2 * highest) 49
+        else
+            [||]
+
+    /// Upper limits, and how to make a page of them.
     let limit
         (context: VerbContext)
         (request: TestRequest)
         (level: float)
         (model: Likelihood)
-        : Report =
+        : Report * (unit -> Page) =
         let tester = prepare context request model
         context.Progress { Stage = "looking for the limits"; Done = 0L; Total = 0L }
         let found = Limit.upper context.Options level tester
@@ -115,19 +128,32 @@ module Testing =
                             [ TextTable.significant 1 n; shown x ]
                     ]
             Notes = tester.Notes
-        }
+        },
+        fun () ->
+            HypothesisTest.tests context.Options tester (along found)
+            |> ResultPage.ofLimit model.Name tester found
 
     let private probability (p: ToyProbability) : JsonValue =
         JsonValue.Object [ "value", JsonValue.Number p.Value; "error", JsonValue.Number p.Error ]
 
-    /// Tests one value by toys.
-    let toys (context: VerbContext) (request: ToysRequest) (model: Likelihood) : Report =
+    /// Tests one value by toys, and how to make a page of it.
+    let toys
+        (context: VerbContext)
+        (request: ToysRequest)
+        (model: Likelihood)
+        : Report * (unit -> Page) =
         let tester = prepare context request.Test model
-        context.Progress { Stage = "fitting toys"; Done = 0L; Total = 0L }
         let started = context.Clock()
 
         let found =
-            Toys.test context.Options tester request.Mu request.Toys (Key.ofSeed request.Seed)
+            Toys.run context.Options tester request.Mu request.Toys (Key.ofSeed request.Seed)
+            |> Seq.map (fun run ->
+                context.Progress
+                    { Stage = "fitting toys"; Done = int64 run.Fitted; Total = int64 run.Total }
+
+                run.Test)
+            |> Seq.last
+            |> Option.get
 
         let seconds = (context.Clock() - started).TotalSeconds
 
@@ -164,4 +190,5 @@ module Testing =
                     if found.Lost > 0 then
                         $"{found.Lost} toys were left out: a fit did not converge"
                 ]
-        }
+        },
+        fun () -> ResultPage.ofToys model.Name (statisticName tester.Statistic) tester found

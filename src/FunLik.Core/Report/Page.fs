@@ -166,14 +166,27 @@ module Page =
         figure |> Figure.toTables |> List.collect table
 
     let private figure (isDrawn: bool) (figure: Figure) : string list =
-        let shape = if figure.Panels.Length > 1 then "plot tall" else "plot"
+        let isPlane = figure.Panels |> List.exists (_.Series >> List.exists _.Mark.IsCurve)
+
+        let shape =
+            if (figure.Panels.Length > 1 || isPlane) && not figure.IsTurned then
+                "plot tall"
+            else
+                "plot"
+
+        /// A figure on its side is as high as its lines of names need.
+        let height =
+            if figure.IsTurned then
+                $""" style="height: {6 + 2 * figure.X.Names.Length}rem" """.TrimEnd()
+            else
+                ""
 
         [
             "<figure>"
             $"<h3>{escape figure.Title}</h3>"
             if isDrawn then
-                $"""<div class="{shape}" role="img" aria-label="{escape figure.Title}"></div>"""
-                $"""<script type="application/json">{json (Figure.toPlotly figure)}</script>"""
+                $"""<div class="{shape}"{height} role="img" aria-label="{escape figure.Title}"></div>"""
+                $"""<script type="application/json">{json (Plotly.ofFigure figure)}</script>"""
             $"<figcaption>{escape figure.Caption}</figcaption>"
             if isDrawn then
                 "<details><summary>The numbers</summary>"

@@ -107,6 +107,7 @@ module SurrogateReport =
                                         Series = [ learnt "learnt − exact" x differences ]
                                     }
                                 ]
+                            IsTurned = false
                             Caption =
                                 $"{t} of the exact likelihood, of the surrogate and of the quadratic alone, all other parameters profiled; "
                                 + $"below, the surrogate's difference. Its mean size is {shown 3 check.TMuError}, the largest {shown 3 largest}."
@@ -210,6 +211,7 @@ module SurrogateReport =
                                             ]
                                     }
                                 ]
+                            IsTurned = false
                             Caption =
                                 $"The loss of the training and of the validation points, in standardised units. The weights of epoch {best.Epoch}, with the smallest validation loss, were kept."
                         }
