@@ -2,14 +2,15 @@
 
     python3 search_emcee.py MODEL.json START.npy STEPS A OUT.npy
 
-START has one row a walker, WALKERS x parameters. Prints steps a second and, by emcee's own autocorrelation times of x and of
-(x - mean)^2 after the first tenth, effective samples a second of the worst parameter; writes the last tenth of mu's chain.
+START has one row a walker: parameters. Prints as JSON the seconds of so many steps of all walkers (multiples of 20), and by emcee's own
+autocorrelation times of x and of (x - mean)^2 the effective samples a second of the worst parameter; writes every twentieth mu.
 """
-import sys, time
+import json, sys, time
+from search_numpy import Search
 import numpy as np
 import emcee
-from search_numpy import Search
-import json
+
+THIN = 20
 
 
 def main(model, start, steps, a, out):
@@ -23,21 +24,23 @@ def main(model, start, steps, a, out):
 
     np.random.seed(1)
     sampler = emcee.EnsembleSampler(walkers, parameters, density, vectorize=True, moves=emcee.moves.StretchMove(a=a))
-    sampler.run_mcmc(start, 200)
-    begin = time.perf_counter()
-    state = sampler.get_last_sample()
+    state = sampler.run_mcmc(start, 500, store=False)
     sampler.reset()
-    sampler.run_mcmc(state, steps)
+    begin = time.perf_counter()
+    sampler.run_mcmc(state, steps // THIN, thin_by=THIN)
     seconds = time.perf_counter() - begin
-    chain = sampler.get_chain(discard=steps // 10)
-    square = (chain - chain.mean((0, 1))) ** 2
-    time_x = emcee.autocorr.integrated_time(chain, tol=0, quiet=True)
-    time_square = emcee.autocorr.integrated_time(square, tol=0, quiet=True)
-    worst = max(time_x.max(), time_square.max())
-    np.save(out, chain[-(steps // 10):, :, 0].ravel())
-    print(json.dumps({
-        "version": emcee.__version__, "steps": steps, "seconds": seconds, "autocorrelation": float(worst),
-        "essPerSecond": walkers * steps / worst / seconds, "acceptance": float(sampler.acceptance_fraction.mean())}))
+    chain = sampler.get_chain()
+    np.save(out, chain[:, :, 0].ravel())
+    # Parameter by parameter: the squares of all would be as large as the chain.
+    worst = 0.0
+    for i in range(parameters):
+        x = chain[:, :, i:i + 1]
+        for series in (x, (x - x.mean()) ** 2):
+            worst = max(worst, float(emcee.autocorr.integrated_time(series, tol=0, quiet=True)[0]))
+    worst *= THIN
+    print(json.dumps({"version": emcee.__version__, "seconds": seconds, "autocorrelation": worst,
+                      "essPerSecond": walkers * steps / worst / seconds,
+                      "acceptance": float(sampler.acceptance_fraction.mean())}))
 
 
 main(sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])

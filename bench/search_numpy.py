@@ -87,4 +87,5 @@ def main():
     print(best(model, points, False), best(model, points, True))
 
 
-main()
+if __name__ == "__main__":
+    main()

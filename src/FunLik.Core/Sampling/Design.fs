@@ -313,23 +313,22 @@ module Design =
         : PosteriorStep =
         let sampler = sampler options objective design state
         let wanted = min design.ShardDraws (keptOf design - state.Kept)
-        let last = (state.Kept + wanted) * state.Thin
         let kept = Collections.Generic.List<Chains>(wanted)
         let mutable chains = state.Chains
         let mutable calls = state.SamplingCalls
         let mutable acceptance = state.Acceptance * float chains.Step
         let mutable divergences = state.Divergences
 
-        for struct (after, info) in
-            Sampling.steps sampler (Key.foldName "draws" key) chains
-            |> Seq.truncate (last - chains.Step) do
+        for struct (after, infos) in
+            Sampling.every state.Thin sampler (Key.foldName "draws" key) chains
+            |> Seq.truncate wanted do
             chains <- after
-            calls <- calls + info.Calls
-            acceptance <- acceptance + info.MeanAcceptance
-            divergences <- divergences + info.Divergences
+            kept.Add after
 
-            if after.Step % state.Thin = 0 then
-                kept.Add after
+            for info in infos do
+                calls <- calls + info.Calls
+                acceptance <- acceptance + info.MeanAcceptance
+                divergences <- divergences + info.Divergences
 
         let next =
             { state with

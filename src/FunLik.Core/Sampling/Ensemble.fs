@@ -1,6 +1,7 @@
 namespace FunLik
 
 open System
+open System.Buffers
 open System.Numerics.Tensors
 
 /// How a walker moves, given where the walkers of the other half are. With n parameters:
@@ -234,6 +235,7 @@ module Ensemble =
         (settings: EnsembleSettings)
         (key: Key)
         (chains: Chains)
+        (room: Chains)
         : struct (Chains * StepInfo) =
         let n, count = objective.Count, chains.Count
         let walkers = settings.Walkers
@@ -250,7 +252,7 @@ module Ensemble =
         let ensembles = count / walkers
         let keys = Key.splitN 5 key
         let move = (Key.uniforms 1 keys[0])[0] |> choose settings
-        let struct (after, info) = Accept.begun (int64 count) chains
+        let struct (after, info) = Accept.begun (int64 count) chains room
 
         // A random half of each ensemble: its walkers first.
         let order =
@@ -269,14 +271,16 @@ module Ensemble =
                 [||]
 
         let uniforms = Key.uniforms count keys[4]
-        let proposed: float[] = Array.zeroCreate (ensembles * half * n)
-        let factors: float[] = Array.zeroCreate (ensembles * half)
+        let rows = ensembles * half
+        // Large arrays of every step would keep the garbage collector busier than all else.
+        let proposed = ArrayPool<float>.Shared.Rent(rows * n)
+        let factors: float[] = Array.zeroCreate rows
 
         for side in 0..1 do
             // Row i of the proposals belongs to this walker, in the order above.
             let place (i: int) : int = i / half * walkers + side * half + i % half
 
-            for i in 0 .. ensembles * half - 1 do
+            for i in 0 .. rows - 1 do
                 let w = place i
                 let mates = ReadOnlySpan(order, i / half * walkers + (1 - side) * half, half)
                 let x = ReadOnlySpan(after.Points, order[w] * n, n)
@@ -294,6 +298,7 @@ module Ensemble =
             Accept.proposals
                 options
                 objective
+                rows
                 (fun i -> order[place i])
                 proposed
                 factors
@@ -301,6 +306,7 @@ module Ensemble =
                 after
                 info
 
+        ArrayPool<float>.Shared.Return proposed
         struct (after, info)
 
     /// The sampler of these settings. Raises an error for settings that make no sense; a step does for a number of chains that is
@@ -311,5 +317,5 @@ module Ensemble =
         (settings: EnsembleSettings)
         : Sampler =
         match check objective.Count settings with
-        | [] -> { Name = "ensemble"; Step = step options objective settings }
+        | [] -> { Name = "ensemble"; Advance = step options objective settings }
         | errors -> raise (FunLikException errors)

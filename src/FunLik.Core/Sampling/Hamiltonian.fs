@@ -229,19 +229,14 @@ module Hamiltonian =
         (mover: Mover)
         (key: Key)
         (chains: Chains)
+        (room: Chains)
         : struct (Chains * StepInfo) =
         let count = chains.Count
         let keys = Key.splitN 3 key
         let length = Key.uniforms 1 keys[2] |> Array.head |> stepsOf settings
         let evaluations = int64 length * int64 count
 
-        let after =
-            {
-                Step = chains.Step + 1
-                Points = Array.zeroCreate chains.Points.Length
-                LogDensity = Array.zeroCreate count
-                Gradient = Array.zeroCreate chains.Points.Length
-            }
+        let after = { room with Step = chains.Step + 1 }
 
         let info =
             {
@@ -283,5 +278,5 @@ module Hamiltonian =
         match check objective.Count settings with
         | [] ->
             let mover = Leapfrog.mover settings.StepSize settings.Metric
-            { Name = "hmc"; Step = step options objective settings mover }
+            { Name = "hmc"; Advance = step options objective settings mover }
         | errors -> raise (FunLikException errors)

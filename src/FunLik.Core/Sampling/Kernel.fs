@@ -45,6 +45,14 @@ type Chains =
         else
             this.Points.Length / this.Count
 
+    /// Arrays of the same sizes with anything in them, for a step to write into.
+    member this.Room() : Chains =
+        { this with
+            Points = GC.AllocateUninitializedArray this.Points.Length
+            LogDensity = GC.AllocateUninitializedArray this.LogDensity.Length
+            Gradient = GC.AllocateUninitializedArray this.Gradient.Length
+        }
+
 /// How one step went, chain by chain.
 type StepInfo =
     {
@@ -89,9 +97,13 @@ type Sampler =
     {
         /// What it is called.
         Name: string
-        /// One step with its own key.
-        Step: Key -> Chains -> struct (Chains * StepInfo)
+        /// One step with its own key, from chains, into the arrays of others that nobody reads any more (`Chains.Room`).
+        Advance: Key -> Chains -> Chains -> struct (Chains * StepInfo)
     }
+
+    /// One step with its own key.
+    member this.Step (key: Key) (chains: Chains) : struct (Chains * StepInfo) =
+        this.Advance key chains (chains.Room())
 
 /// Making chains.
 [<RequireQualifiedAccess>]

@@ -1,6 +1,9 @@
 namespace FunLik
 
+#nowarn "9" // Objectives read and write by pointer
+
 open System
+open FSharp.NativeInterop
 
 /// Where a Metropolis sampler proposes to go.
 [<RequireQualifiedAccess>]
@@ -16,15 +19,12 @@ type Proposal =
 module internal Accept =
 
     /// The state after a step of which nothing is done yet, and what is known of it.
-    let begun (calls: int64) (before: Chains) : struct (Chains * StepInfo) =
+    let begun (calls: int64) (before: Chains) (room: Chains) : struct (Chains * StepInfo) =
         let count = before.Count
+        Array.Copy(before.Points, room.Points, before.Points.Length)
+        Array.Copy(before.LogDensity, room.LogDensity, count)
 
-        struct ({
-                    Step = before.Step + 1
-                    Points = Array.copy before.Points
-                    LogDensity = Array.copy before.LogDensity
-                    Gradient = [||]
-                },
+        struct ({ room with Step = before.Step + 1; Gradient = [||] },
                 {
                     Acceptance = Array.zeroCreate count
                     Accepted = Array.zeroCreate count
@@ -35,11 +35,12 @@ module internal Accept =
                     Calls = { Values = calls; Gradients = 0L }
                 })
 
-    /// Moves chain `chains i` to row i of the proposals, with the probability min(1, exp(factorᵢ + yᵢ − y)); a proposal outside of
+    /// Moves chain `chains i` to row i of the proposals, the first `rows` of them, with the probability min(1, exp(factorᵢ + yᵢ − y)); a proposal outside of
     /// the support is refused, and one whose density is not a number as well.
     let proposals
         (options: RunOptions)
         (objective: Objective)
+        (rows: int)
         (chains: int -> int)
         (proposed: float[])
         (factors: float[])
@@ -49,9 +50,12 @@ module internal Accept =
         : unit =
         let n = objective.Count
         options.Cancellation.ThrowIfCancellationRequested()
-        let values = objective.Values(proposed, options)
+        let values: float[] = GC.AllocateUninitializedArray rows
+        use points = fixed &proposed[0]
+        use into = fixed &values[0]
+        objective.Evaluate(rows, points, into, NativePtr.nullPtr, options)
 
-        for i in 0 .. values.Length - 1 do
+        for i in 0 .. rows - 1 do
             let chain = chains i
             let y = values[i]
             let logRatio = factors[i] + y - after.LogDensity[chain]
@@ -164,10 +168,11 @@ module Metropolis =
         (proposal: Proposal)
         (key: Key)
         (chains: Chains)
+        (room: Chains)
         : struct (Chains * StepInfo) =
         let n, count = objective.Count, chains.Count
         let keys = Key.splitN 3 key
-        let struct (after, info) = Accept.begun (int64 count) chains
+        let struct (after, info) = Accept.begun (int64 count) chains room
         let z = Key.normals (count * n) keys[0]
         let uniforms = Key.uniforms count keys[1]
         let row (values: float[]) (c: int) : float[] = values.AsSpan(c * n, n).ToArray()
@@ -201,7 +206,8 @@ module Metropolis =
                     logProposal n freedom (squares (here c))
                     - logProposal n freedom (squares there))
 
-        Accept.proposals options objective id proposed factors (Array.get uniforms) after info
+        Accept.proposals options objective count id proposed factors (Array.get uniforms) after info
+
         struct (after, info)
 
     /// The sampler of a proposal. Raises an error for one that makes no sense.
@@ -213,6 +219,6 @@ module Metropolis =
                     match proposal with
                     | Proposal.RandomWalk _ -> "random walk"
                     | Proposal.Independence _ -> "independence"
-                Step = step options objective proposal
+                Advance = step options objective proposal
             }
         | errors -> raise (FunLikException errors)

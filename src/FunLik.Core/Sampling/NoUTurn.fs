@@ -352,11 +352,12 @@ module NoUTurn =
         (mover: Mover)
         (key: Key)
         (chains: Chains)
+        (room: Chains)
         : struct (Chains * StepInfo) =
         let count = chains.Count
         let keys = Key.splitN 3 key
-        let struct (after, info) = Accept.begun 0L chains
-        let after = { after with Gradient = Array.zeroCreate chains.Points.Length }
+        let struct (after, info) = Accept.begun 0L chains room
+        let after = { after with Gradient = room.Gradient }
         let leaves = Array.zeroCreate count
 
         Leapfrog.forBlocks options objective count (fun options first rows ->
@@ -375,5 +376,5 @@ module NoUTurn =
         match check objective.Count settings with
         | [] ->
             let mover = Leapfrog.mover settings.StepSize settings.Metric
-            { Name = "nuts"; Step = step options objective settings mover }
+            { Name = "nuts"; Advance = step options objective settings mover }
         | errors -> raise (FunLikException errors)

@@ -65,6 +65,31 @@ module Sampling =
             let struct (after, info) = sampler.Step (Key.fold before.Step key) before
             Some(struct (after, info), after))
 
+    /// The chains after every `thin` steps of the run that `steps` is (at its steps that are multiples of `thin`), and what the steps since the
+    /// last ones were like. Chains in between are not kept: their arrays are used again.
+    let every
+        (thin: int)
+        (sampler: Sampler)
+        (key: Key)
+        (chains: Chains)
+        : seq<struct (Chains * StepInfo list)> =
+        chains
+        |> Seq.unfold (fun before ->
+            let mutable here = before
+            let mutable spare: Chains option = None
+            let mutable infos: StepInfo list = []
+            let mutable isOnTheWay = true
+
+            while isOnTheWay do
+                let room = spare |> Option.defaultWith before.Room
+                let struct (after, info) = sampler.Advance (Key.fold here.Step key) here room
+                infos <- info :: infos
+                spare <- if here.Step = before.Step then None else Some here
+                here <- after
+                isOnTheWay <- here.Step % thin <> 0
+
+            Some(struct (here, List.rev infos), here))
+
     /// A run that has not begun.
     let init (names: string[]) (chains: Chains) : SamplingRun =
         {

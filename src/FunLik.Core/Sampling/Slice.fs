@@ -187,8 +187,9 @@ module Slice =
         (settings: SliceSettings)
         (key: Key)
         (chains: Chains)
+        (room: Chains)
         : struct (Chains * StepInfo) =
-        let struct (after, info) = Accept.begun 0L chains
+        let struct (after, info) = Accept.begun 0L chains room
         let calls = Array.create chains.Count 0L
 
         for d in 0 .. settings.Directions - 1 do
@@ -207,5 +208,5 @@ module Slice =
     /// The sampler of these settings. Raises an error for settings that make no sense.
     let sampler (options: RunOptions) (objective: Objective) (settings: SliceSettings) : Sampler =
         match check objective.Count settings with
-        | [] -> { Name = "slice"; Step = step options objective settings }
+        | [] -> { Name = "slice"; Advance = step options objective settings }
         | errors -> raise (FunLikException errors)
