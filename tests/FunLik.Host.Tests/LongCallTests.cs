@@ -17,6 +17,7 @@ public class LongCallTests(Workplace workplace) : IClassFixture<Workplace>
         ["contour"] = (m, p, c) =>
             m.Contour(new(GridAxis.Between("mu", 0, 2, 5), GridAxis.Between(m.Parameters[1].Name, 0.8, 1.2, 5)), p, c),
         ["interval"] = (m, p, c) => m.Interval(new("mu"), p, c),
+        ["recheck"] = (m, p, c) => m.Recheck(m.Interval(new("mu")), null, p, c),
         ["impacts"] = (m, p, c) => m.Impacts(null, p, c),
         ["profile"] = (m, p, c) => m.Profile(new(["mu"]), p, c),
         ["statistic"] = (m, p, c) => m.Statistic([0, 1], null, p, c),

@@ -130,6 +130,14 @@ public class SurrogateModelTests(FinishedJob job) : IClassFixture<FinishedJob>
         Assert.Equal(expected.Minus!.Value, found.Minus!.Value, 0.02);
         Assert.Equal(expected.Plus!.Value, found.Plus!.Value, 0.02);
 
+        // The learnt ends, found again with the exact density, are the exact ends.
+        var recheck = exact.Recheck(found);
+        Assert.Equal(FitStatus.Converged, recheck.Status);
+        var ends = expected.Intervals.SelectMany(i => i.Pieces).SelectMany(p => new[] { p.Low.Value, p.High.Value });
+        Assert.Equal(ends, recheck.Crossings.Select(c => c.Exact), (a, b) => Math.Abs(a - b) < 1e-6);
+        Assert.All(recheck.Crossings, c => Assert.InRange(Math.Abs(c.Shift), 0, 0.02));
+        Assert.True(recheck.ExactCalls > 0);
+
         var (learnt, known) = (surrogate.Statistic([0.5, 1.5]), exact.Statistic([0.5, 1.5]));
         Assert.All(learnt.Values.Zip(known.Values), pair => Assert.Equal(pair.Second, pair.First, 0.1));
 

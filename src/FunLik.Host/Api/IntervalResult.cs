@@ -72,4 +72,33 @@ public sealed record IntervalResult
 
     /// <summary>What a reader should know.</summary>
     public required IReadOnlyList<string> Notes { get; init; }
+
+    /// <summary>What was found, as FunLik.Core says it.</summary>
+    internal Intervals? Found { get; init; }
+}
+
+/// <summary>A crossing of a level, found with one density and again with an exact one.</summary>
+/// <param name="Level">The level.</param>
+/// <param name="Before">The crossing that was to be checked.</param>
+/// <param name="Exact">The exact one; NaN where none was found nearby.</param>
+public sealed record RecheckedCrossing(ConfidenceLevel Level, double Before, double Exact)
+{
+    /// <summary>How far the exact crossing is from the other.</summary>
+    public double Shift => Exact - Before;
+}
+
+/// <summary>Crossings that were found again with an exact density.</summary>
+public sealed record RecheckResult
+{
+    /// <summary>The crossings, level by level and ascending.</summary>
+    public required IReadOnlyList<RecheckedCrossing> Crossings { get; init; }
+
+    /// <summary>The exact fit with the parameter free.</summary>
+    public required FitResult Minimum { get; init; }
+
+    /// <summary>Evaluations of the exact density, with its gradient, of all fits.</summary>
+    public required int ExactCalls { get; init; }
+
+    /// <summary>How the worst exact fit ended.</summary>
+    public required FitStatus Status { get; init; }
 }

@@ -154,6 +154,45 @@ public partial class LikelihoodModel
     }
 
     /// <summary>
+    /// Finds the ends of intervals again with this model, each from the point where it was found: intervals of a surrogate, with the exact
+    /// density at their crossings alone. Parameters are matched by name; those of this model alone start at their nominal values.
+    /// </summary>
+    /// <param name="found">The intervals, as <see cref="Interval"/> of another model gave them.</param>
+    /// <param name="fit">How to fit. Default (null): as <see cref="FitOptions"/> says.</param>
+    /// <param name="progress">Is told how far the search is.</param>
+    /// <param name="cancellation">Ends the search early.</param>
+    /// <exception cref="LikelihoodException">
+    /// Options that are not usable, an unknown parameter, or intervals that no model found; all mistakes at once.
+    /// </exception>
+    /// <exception cref="OperationCanceledException">The search was cancelled.</exception>
+    public RecheckResult Recheck(
+        IntervalResult found,
+        FitOptions? fit = null,
+        IProgress<FitProgress>? progress = null,
+        CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(found);
+        fit ??= new FitOptions();
+
+        new Mistakes(Parameters)
+            .Parameter(found.Parameter, "the intervals")
+            .Unless(
+                found.Found is not null, ErrorKind.Usage, "the intervals", "a record made by hand", $"what {nameof(Interval)} gave")
+            .Fit(fit)
+            .Throw();
+
+        return Long("looking for the crossings", progress, 1, cancellation, run =>
+        {
+            var exact = _likelihood is { } likelihood
+                ? FitterModule.ofObjective(
+                    ObjectiveModule.ofLikelihood(FunLik.Profile.withoutPulls(found.Parameter, likelihood).Item1))
+                : _fitter.Value;
+
+            return Inference.ToResult(RecheckModule.crossings(Fits.ToCore(fit, run), exact, found.Found!));
+        });
+    }
+
+    /// <summary>
     /// Refits with each nuisance held one standard deviation above and below its best value, all in one batch: pulls, and impacts on the
     /// parameter of interest. What is known before the data needs constraints or priors; a function has none.
     /// </summary>

@@ -37,8 +37,18 @@ internal static class Inference
             Status = Fits.ToStatus(found.Status),
             Evaluations = found.Evaluations,
             Notes = [.. found.Notes],
+            Found = found,
         };
     }
+
+    internal static RecheckResult ToResult(Recheck found) =>
+        new()
+        {
+            Crossings = [.. found.Crossings.Select(c => new Api.RecheckedCrossing(ToLevel(c.Level), c.Before, c.Exact))],
+            Minimum = Fits.ToResult(found.Minimum),
+            ExactCalls = found.ExactCalls,
+            Status = Fits.ToStatus(found.Status),
+        };
 
     internal static FSharpList<Tuple<string, double[]>> ToAxes(IReadOnlyList<GridAxis> axes) =>
         ListModule.OfSeq(axes.Select(axis => Tuple.Create(axis.Parameter, axis.Values.ToArray())));
