@@ -160,7 +160,20 @@ let truncated: Target =
                 (Normal.CDF(0.0, 1.0, x) - below) / share)
     }
 
-let targets = [ correlated; skewed; truncated ]
+/// The truncated normal numbers without bounds: the first beyond one end, the second between two.
+let unbounded: Target =
+    let map =
+        Unbounded.objective [| struct (0.3, infinity); struct (-1.0, 0.5) |] truncated.Objective
+
+    { truncated with
+        Name = "without bounds"
+        Objective = map.Objective
+        Metric = Metric.Diagonal [| 1.0; 1.8 |]
+        Draw = truncated.Draw >> Unbounded.ofBounded map
+        Parts = Unbounded.toBounded map
+    }
+
+let targets = [ correlated; skewed; truncated; unbounded ]
 
 /// Scales from 1e-3 to 2e3, and correlations. It has no exact draws.
 let wide: Target =

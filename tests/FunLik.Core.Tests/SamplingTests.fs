@@ -236,6 +236,53 @@ let ``an ensemble on an affine image of a density is the image of the ensemble``
     )
 
 [<Fact>]
+let ``a density without bounds has the slopes that differences have, and knows its edges`` () =
+    let edges =
+        [|
+            struct (-1.0, 2.0)
+            struct (0.5, infinity)
+            struct (-infinity, 3.0)
+            struct (-infinity, infinity)
+        |]
+
+    let bounded =
+        objective 4 (fun x g ->
+            x |> Array.iteri (fun i v -> g[i] <- -v + 0.3 * cos v)
+            x |> Array.sumBy (fun v -> -0.5 * v * v + 0.3 * sin v))
+
+    let map = Unbounded.objective edges bounded
+    let value (u: float[]) = (map.Objective.Values(u, RunOptions.Single))[0]
+
+    for seed in 1..20 do
+        let u = Key.normals 4 (Key.ofSeed seed) |> Array.map ((*) 2.0)
+        let x = Unbounded.toBounded map u
+
+        Assert.True(Array.forall2 (fun v (struct (low, high)) -> v > low && v < high) x edges)
+
+        Assert.True(largestDifference (Unbounded.ofBounded map x) u < 1e-9)
+        let struct (_, gradient) = map.Objective.ValuesAndGradients(u, RunOptions.Single)
+
+        for i in 0..3 do
+            let moved (step: float) =
+                value (u |> Array.mapi (fun k v -> if k = i then v + step else v))
+
+            let difference = (moved 1e-5 - moved -1e-5) / 2e-5
+            Assert.True(abs (difference - gradient[i]) < 1e-7 * (1.0 + abs gradient[i]))
+
+    // Far out nothing overflows but the density itself.
+    for far in [ -800.0; 800.0 ] do
+        let x = Unbounded.toBounded map [| far; 0.0; 0.0; 0.0 |]
+        Assert.InRange(x[0], -1.0, 2.0)
+        Assert.True(Double.IsFinite(value [| far; 0.0; 0.0; 0.0 |]))
+
+    let wrong =
+        Assert.Throws<FunLikException>(fun () ->
+            Unbounded.objective [| struct (1.0, 1.0); struct (0.0, 1.0) |] truncated.Objective
+            |> ignore)
+
+    Assert.Equal(1, wrong.Errors.Length)
+
+[<Fact>]
 let ``no kernel takes settings that make no sense`` () =
     let target = targets.Head
 

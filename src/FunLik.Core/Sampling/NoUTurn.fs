@@ -1,6 +1,7 @@
 namespace FunLik
 
 open System
+open System.Buffers
 open System.Numerics.Tensors
 
 /// What the no-U-turn sampler needs to know besides the density.
@@ -181,8 +182,8 @@ module NoUTurn =
                 HalfSum = Array.zeroCreate (rows * n)
                 Weight = Array.zeroCreate rows
                 HalfWeight = Array.zeroCreate rows
-                Marks = Array.zeroCreate (rows * most * n)
-                MarkSums = Array.zeroCreate (rows * most * n)
+                Marks = ArrayPool<float>.Shared.Rent(rows * most * n)
+                MarkSums = ArrayPool<float>.Shared.Rent(rows * most * n)
                 Depth = Array.zeroCreate rows
                 Leaf = Array.zeroCreate rows
                 IsForward = Array.zeroCreate rows
@@ -336,6 +337,8 @@ module NoUTurn =
 
             active <- Array.zip active goesOn |> Array.filter snd |> Array.map fst
 
+        ArrayPool<float>.Shared.Return trees.Marks
+        ArrayPool<float>.Shared.Return trees.MarkSums
         Array.Copy(trees.Chosen.Q, 0, after.Points, first * n, rows * n)
         Array.Copy(trees.Chosen.G, 0, after.Gradient, first * n, rows * n)
         Array.Copy(trees.Chosen.Y, 0, after.LogDensity, first, rows)
