@@ -108,8 +108,8 @@ let ``options of workspaces go with the model`` () =
 [<Fact>]
 let ``profiles, intervals, contours and impacts are values too`` () =
     Assert.Equal(
-        Verb.Profile(source, { Keep = [ "a"; "b" ]; Points = "p.json" }),
-        parsed "profile --model m.json --keep a --keep b --points p.json"
+        Verb.Profile(source, { Keep = [ "a"; "b" ]; Points = "p.json"; Hessian = true }),
+        parsed "profile --model m.json --keep a --keep b --points p.json --hessian"
     )
 
     Assert.Equal(

@@ -131,6 +131,17 @@ let ``a normal likelihood gives the closed forms: best fit, covariance, profile,
         let profiled = fit |> ProfiledHessian.ofFit FitOptions.Default [ "x0" ] fitter
         near (1e-8 / covariance[0, 0]) (2.0 / covariance[0, 0]) profiled.Value[0]
 
+        let keep = [ "x1"; "x0" ]
+        let profiler = fitter |> Profiler.prepareAt ProfilerOptions.Default keep fit.Point
+        let found = Profiler.evaluate profiler [| 1.0; -2.0; 0.0; 3.0 |] RunOptions.Single
+        let kept = covariance.SubMatrix(0, 2, 0, 2).Inverse() * 2.0
+
+        for hessian in Profile.hessians RunOptions.Single profiler found do
+            Array.iter2
+                (near (1e-8 * kept.L2Norm()))
+                [| kept[1, 1]; kept[1, 0]; kept[0, 1]; kept[0, 0] |]
+                hessian.Value
+
         // Holding a nuisance one post-fit σ up moves the poi by its covariance with it over that σ.
         for impact in (Impact.all FitOptions.Default None model).Impacts do
             let i = Array.IndexOf(Likelihood.names model, impact.Name)

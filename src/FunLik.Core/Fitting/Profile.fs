@@ -292,3 +292,8 @@ module Profile =
         |> Fitter.ofObjective
         |> Profiler.prepare ProfilerOptions.Default keep
         |> Profiler.objective
+
+    /// Hessians of the profiled twiceNll at points that were profiled, k x k for k kept parameters and row-major; None where what is profiled
+    /// away has no minimum of positive curvature there.
+    let hessians (run: RunOptions) (profiler: Profiler) (found: ProfiledPoints) : float[] option[] =
+        ProfiledHessian.evaluate run profiler.Fitter profiler.Keep found.Points

@@ -101,12 +101,14 @@ module internal ArgumentForms =
     type ProfileArgument =
         | [<EqualsAssignmentOrSpaced>] Keep of NAME: string
         | [<Unique; EqualsAssignmentOrSpaced>] Points of FILE: string
+        | Hessian
 
         interface IArgParserTemplate with
             member this.Usage =
                 match this with
                 | Keep _ -> "a parameter that is kept; may be repeated"
                 | Points _ -> "points of the kept parameters: JSON, or .npy of one or two axes"
+                | Hessian -> "the Hessian of the profiled twiceNll too, in JSON"
 
     /// Options of `funlik interval`.
     [<DisableHelpFlags>]

@@ -125,7 +125,12 @@ module internal ArgumentRequests =
                 |> Result.map (List.map fst)
 
         Validation.map2
-            (fun keep points -> { Keep = keep; Points = points })
+            (fun keep points ->
+                {
+                    Keep = keep
+                    Points = points
+                    Hessian = given.Contains ProfileArgument.Hessian
+                })
             keep
             (given.TryGetResult ProfileArgument.Points
              |> required "--points"

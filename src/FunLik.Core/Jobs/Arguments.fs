@@ -54,7 +54,7 @@ module Arguments =
             {
                 Name = "profile"
                 Summary = "the largest log density over all parameters but some, at points"
-                Syntax = "--model FILE --keep NAME.. --points FILE [--page FILE]"
+                Syntax = "--model FILE --keep NAME.. --points FILE [--hessian] [--page FILE]"
                 Options = [ optionsText<ProfileArgument>; optionsText<ModelArgument> ]
                 Read = ofModel profileRequest Verb.Profile
             }

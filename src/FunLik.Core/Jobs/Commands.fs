@@ -76,10 +76,11 @@ module Commands =
                 PointsFile.load (Array.ofList request.Keep) request.Points
                 |> Result.map (fun points ->
                     model.Likelihood
-                    |> Profiling.run context request.Keep points
+                    |> Profiling.run context request points
                     |> both
                         (Profiling.report request.Keep)
-                        (ResultPage.ofProfile request.Keep)
+                        (fun model found ->
+                            ResultPage.ofProfile request.Keep model (found.Names, found.Points))
                         model.Likelihood))
         | Verb.Interval(source, request) ->
             read source

@@ -4,13 +4,26 @@ namespace FunLik
 [<RequireQualifiedAccess>]
 module Profiling =
 
+    /// What was found: the names of all parameters, the points, and their Hessians if these were asked for.
+    type Found =
+        {
+            /// The names of all parameters.
+            Names: string[]
+            /// The profiled points.
+            Points: ProfiledPoints
+            /// Hessians of the profiled twiceNll in the kept parameters, point by point.
+            Hessians: float[] option[] option
+        }
+
     /// Profiles a model at points of the kept parameters, row-major. Priors stay.
     let run
         (context: VerbContext)
-        (keep: string list)
+        (request: ProfileRequest)
         (points: float[])
         (model: Likelihood)
-        : string[] * ProfiledPoints =
+        : Found =
+        let keep = request.Keep
+
         for name in keep do
             Profile.indexOf name (Likelihood.parameters model) |> ignore
 
@@ -20,9 +33,21 @@ module Profiling =
 
         let profiler = Profiler.prepareAt ProfilerOptions.Default keep best.Point fitter
 
-        Likelihood.names model, Profiler.evaluate profiler points context.Options
+        let found = Profiler.evaluate profiler points context.Options
 
-    let private json (keep: string list) (names: string[]) (found: ProfiledPoints) : JsonValue =
+        {
+            Names = Likelihood.names model
+            Points = found
+            Hessians =
+                if request.Hessian then
+                    Some(Profile.hessians context.Options profiler found)
+                else
+                    None
+        }
+
+    let private json (keep: string list) (answer: Found) : JsonValue =
+        let names, found = answer.Names, answer.Points
+
         let rows (width: int) (values: float[]) : JsonValue =
             values
             |> Array.chunkBySize width
@@ -30,7 +55,17 @@ module Profiling =
             |> List.ofArray
             |> JsonValue.List
 
-        JsonValue.Object
+        let hessians =
+            answer.Hessians
+            |> Option.map (fun all ->
+                "hessian",
+                all
+                |> Array.map (JsonValue.ofOption (rows keep.Length))
+                |> List.ofArray
+                |> JsonValue.List)
+            |> Option.toList
+
+        JsonValue.Object(
             [
                 "keep", JsonValue.ofTexts keep
                 "logDensity", JsonValue.Numbers found.Values
@@ -40,12 +75,15 @@ module Profiling =
                 "status", found.Statuses |> Array.map Fitting.statusName |> JsonValue.ofTexts
                 "evaluations", JsonValue.Int(int64 found.Evaluations)
             ]
+            @ hessians
+        )
 
     /// Tables for people end after this many points.
     let private shown = 50
 
     /// What the verb says.
-    let report (keep: string list) (names: string[], found: ProfiledPoints) : Report =
+    let report (keep: string list) (answer: Found) : Report =
+        let names, found = answer.Names, answer.Points
         let places = keep |> List.map (fun name -> System.Array.IndexOf(names, name))
 
         let row (r: int) : string list =
@@ -68,7 +106,7 @@ module Profiling =
 
         {
             Converged = found.Statuses |> Array.forall _.IsConverged
-            Json = json keep names found
+            Json = json keep answer
             Text =
                 TextTable.lines columns (List.init (min rows shown) row)
                 @ [

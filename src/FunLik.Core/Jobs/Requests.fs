@@ -61,6 +61,8 @@ type ProfileRequest =
         Keep: string list
         /// The file of points of these.
         Points: string
+        /// Whether Hessians are wanted.
+        Hessian: bool
     }
 
 /// What `funlik interval` is asked.
