@@ -1,4 +1,4 @@
-// Sampling: Hamiltonian Monte Carlo on a posterior that is known in closed form, then on the example search with its 65 parameters.
+// Sampling: a posterior that is known in closed form, by every sampler, then the example search with its 65 parameters.
 
 #load "prelude.fsx"
 
@@ -9,33 +9,10 @@ let require (what: string) (condition: bool) : unit =
     if not condition then
         failwith $"not so: {what}"
 
-let options = { RunOptions.Single with Threads = System.Environment.ProcessorCount }
-
 /// Fits, warms up around the best point, and draws until every parameter has this effective sample size and a split R-hat of 1.01.
-let sample (ess: float) (chains: int) (key: Key) (model: Likelihood) : SamplingRun =
-    let objective = Objective.ofLikelihood model
-    let fit = Fit.minimise model
-
-    let design =
-        { Design.posteriorOf objective.Count chains with
-            Chains = chains
-            TestChains = 0
-        }
-
-    // A run is a lazy sequence of states: here, of the warm-up until it has found step size and metric.
-    let tuned =
-        Design.start options objective design fit.Point key
-        |> Design.posterior options objective design key
-        |> Seq.map _.State
-        |> Seq.find (fun state -> not state.Stage.IsWarmingUp)
-
-    let sampler = Hamiltonian.sampler options objective tuned.Settings
-    let goal = SamplingGoal.Ess(ess, 1.01, 10_000)
-
-    // Keys are values: the draws have one of their own, so that the warm-up's length does not change them.
-    tuned.Pilot
-    |> Sampling.until goal sampler (Key.foldName "draws" key)
-    |> Seq.last
+let sample (ess: float) (seed: int) (model: Likelihood) : SamplingRun =
+    model
+    |> Posterior.sample { SampleOptions.Default with Ess = ess; Chains = 32; Key = Key.ofSeed seed }
 
 let tell (name: string) (run: SamplingRun) : unit =
     printfn
@@ -52,7 +29,7 @@ let twelve =
         do! poisson [| 12 |] (mu * [| 4.0 |] + [| 5.0 |])
     }
 
-let run = sample 4000.0 32 (Key.ofSeed 1) twelve
+let run = sample 4000.0 1 twelve
 tell "twelve events" run
 require "the chains converge" run.Status.IsReached
 
@@ -68,6 +45,21 @@ require
     "the deviation is √13 / 4"
     (abs (mu.StandardDeviation - sqrt 13.0 / 4.0) < 5.0 * mu.StandardDeviationError)
 
+// ---- The same posterior by every sampler there is: each starts where a Hamiltonian warm-up has left the chains.
+
+for name, kind in SamplerKind.names do
+    let run =
+        twelve
+        |> Posterior.sample { SampleOptions.Default with Sampler = kind; Chains = 32 }
+
+    let found = Sampling.diagnose run |> Array.exactlyOne
+
+    printfn
+        $"  %-14s{name} mu = %.3f{found.Mean} ± %.3f{found.StandardDeviation}, {run.Calls.Values} values, {run.Calls.Gradients} gradients"
+
+    require $"{name} converges" run.Status.IsReached
+    require $"{name} has the mean" (abs (found.Mean - 2.0) < 5.0 * found.MeanError)
+
 // ---- The example search: correlated nuisances and kinks.
 
 let search =
@@ -76,7 +68,7 @@ let search =
         ModelOptions.None
     |> Error.orRaise
 
-let searchRun = sample 1000.0 32 (Key.ofSeed 2) search
+let searchRun = sample 1000.0 2 search
 tell "the search" searchRun
 require "the chains converge" searchRun.Status.IsReached
 require "all parameters have their effective sample size" (searchRun.MinEss >= 1000.0)
@@ -90,4 +82,4 @@ for found in Sampling.diagnose searchRun |> Array.sortBy _.Ess |> Array.truncate
 
 require
     "the same key gives the same draws"
-    ((sample 4000.0 32 (Key.ofSeed 1) twelve).Current.Points = run.Current.Points)
+    ((sample 4000.0 1 twelve).Current.Points = run.Current.Points)
