@@ -7,7 +7,7 @@ open MathNet.Numerics.LinearAlgebra
 [<RequireQualifiedAccess>]
 module Covariance =
 
-    /// Eigenvalues up to this are flat, in units in which parameters move by their lengths: half the log density over them is less.
+    /// Eigenvalues up to this are flat, in units in which the Hessian has a diagonal of ones (or zeros): as `NewtonStep.inverse` has it.
     let private flat = 1e-10
 
     /// Eigenvalues below this are downhill: a saddle, as `NewtonStep` has it.
@@ -16,9 +16,9 @@ module Covariance =
     /// The square of what a parameter may have in flat directions and be determined still: what rounding leaves there.
     let private leak = 1e-14
 
-    /// The covariance where the Hessian is singular. A parameter is determined if it does not move along any flat direction: its variance at
-    /// most grows by nothing when these are fixed or free. Covariances of determined parameters are those of the pseudo-inverse, which there is the limit of
-    /// (H + ε)⁻¹; all others are NaN. None at a saddle.
+    /// The covariance where the Hessian is singular. A parameter is determined if it does not move along any flat direction: its variance is
+    /// then the same whether these directions are free or held. Covariances of determined parameters are those of the pseudo-inverse, which
+    /// there is the limit of (H + ε)⁻¹; all others are NaN. None at a saddle.
     let private ofSingular (n: int) (lengths: float[]) (hessian: float[]) : float[] option =
         let scaled = hessian |> Array.mapi (fun k v -> v * lengths[k / n] * lengths[k % n])
 
