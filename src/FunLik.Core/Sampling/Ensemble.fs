@@ -34,6 +34,10 @@ type EnsembleSettings =
 [<RequireQualifiedAccess>]
 module Ensemble =
 
+    /// What all samplers of this kind are called.
+    [<Literal>]
+    let name = "ensemble"
+
     /// The stretch move of a = 2.
     let stretch: EnsembleMove = EnsembleMove.Stretch 2.0
 
@@ -317,5 +321,5 @@ module Ensemble =
         (settings: EnsembleSettings)
         : Sampler =
         match check objective.Count settings with
-        | [] -> { Name = "ensemble"; Advance = step options objective settings }
+        | [] -> { Name = name; Advance = step options objective settings }
         | errors -> raise (FunLikException errors)
