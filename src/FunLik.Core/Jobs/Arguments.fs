@@ -133,6 +133,30 @@ module Arguments =
                 Read = ofModel sampleRequest Verb.Sample
             }
             {
+                Name = "summary"
+                Summary = "what draws say: means, quantiles, regions, densities, with their errors"
+                Syntax =
+                    "DRAWS [--parameter NAME].. [--level P].. [--prior NAME>X].. [--page FILE]"
+                Options =
+                    [
+                        optionsText<InferenceRequests.SummaryArgument>
+                        optionsText<InferenceRequests.DrawArgument>
+                    ]
+                Read = InferenceRequests.summary
+            }
+            {
+                Name = "reweight"
+                Summary = "draws of one density as draws of another: exact, or with other priors"
+                Syntax =
+                    "DRAWS [--from MODEL|BUNDLE] [--to MODEL] [--prior NAME>X].. [--refresh N] [--out DIR]"
+                Options =
+                    [
+                        optionsText<InferenceRequests.ReweightArgument>
+                        optionsText<InferenceRequests.DrawArgument>
+                    ]
+                Read = InferenceRequests.reweight
+            }
+            {
                 Name = "train"
                 Summary = "a surrogate from so many evaluations, checked and published"
                 Syntax =

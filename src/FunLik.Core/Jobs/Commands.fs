@@ -118,6 +118,8 @@ module Commands =
         | Verb.Train request -> Learning.run context request |> alone
         | Verb.Validate(against, request) -> Validating.run context against request |> alone
         | Verb.Verify bundle -> Verifying.run context bundle |> alone
+        | Verb.Summary request -> Summarising.run context request |> alone
+        | Verb.Reweight request -> Reweighting.run context request |> alone
         | Verb.Run job ->
             Job.load job
             |> Result.bind (Pipeline.run context)

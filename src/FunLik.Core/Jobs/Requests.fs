@@ -159,6 +159,51 @@ type ValidateRequest =
         Seed: int
     }
 
+/// Draws of a verb, and the factors that are put on their density.
+type DrawSource =
+    {
+        /// A folder of draws, or an array of them.
+        File: string
+        /// Which columns of an array are what.
+        Columns: DrawColumns
+        /// Factors on the density.
+        Priors: PriorFactor list
+    }
+
+/// What `funlik summary` is asked.
+type SummaryRequest =
+    {
+        /// The draws.
+        Source: DrawSource
+        /// The parameters; none takes all.
+        Parameters: string list
+        /// Probabilities of regions.
+        Levels: ConfidenceLevel list
+        /// The bins of histograms from which regions are told as well, as the papers' code does.
+        Histogram: int option
+        /// The file of a page.
+        Page: string option
+    }
+
+/// What `funlik reweight` is asked.
+type ReweightRequest =
+    {
+        /// The draws.
+        Source: DrawSource
+        /// The model or the surrogate that was sampled; None takes the log densities of the draws.
+        From: string option
+        /// The model of the new weights; None: that which was sampled.
+        To: string option
+        /// Whether the largest weights are smoothed.
+        Smooth: bool
+        /// Draws of each chain that goes on from resampled ones.
+        Refresh: int option
+        /// The seed of all randomness.
+        Seed: int
+        /// A folder for the weighted draws.
+        Out: string option
+    }
+
 /// What a verb is asked to do.
 [<RequireQualifiedAccess>]
 type Verb =
@@ -177,6 +222,8 @@ type Verb =
     | Train of TrainRequest
     | Validate of against: ModelSource * ValidateRequest
     | Verify of bundle: string
+    | Summary of SummaryRequest
+    | Reweight of ReweightRequest
     | Run of job: string
 
 /// What a command line asks for.
