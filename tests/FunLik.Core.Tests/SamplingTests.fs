@@ -57,7 +57,29 @@ let private kernels: (string * (Target -> RunOptions -> Sampler)) list =
         }
         |> Slice.sampler options target.Objective
 
+    /// Steps on a density that is wider than the target and uneven, of the same support. It is not counted as exact.
+    let delayed (steps: int) (inner: Target -> Objective -> Sampler) (target: Target) options =
+        let right = (targets |> List.find (fun t -> t.Name = target.Name)).Objective
+
+        let surrogate =
+            objective target.Dimension (fun x g ->
+                let struct (values, gradients) = right.ValuesAndGradients(x, RunOptions.Single)
+                gradients |> Array.iteri (fun i v -> g[i] <- 0.8 * v)
+                g[0] <- g[0] + 0.6 * cos (2.0 * x[0])
+                0.8 * values[0] + 0.3 * sin (2.0 * x[0]))
+
+        DelayedAcceptance.sampler options target.Objective surrogate (inner target) steps
+
+    let delayedWalk (target: Target) (surrogate: Objective) =
+        Metropolis.sampler RunOptions.Single surrogate (Proposal.RandomWalk(1.2, target.Metric))
+
+    let delayedTrajectory (target: Target) (surrogate: Objective) =
+        Hamiltonian.settings 0.9 target.Metric
+        |> Hamiltonian.sampler RunOptions.Single surrogate
+
     [
+        "delayed random walk", delayed 3 delayedWalk
+        "delayed hmc", delayed 2 delayedTrajectory
         "random walk", metropolis (fun t -> Proposal.RandomWalk(1.2, t.Metric))
         "independence, normal", metropolis (independence infinity)
         "independence, Student", metropolis (independence 0.8)
@@ -348,6 +370,66 @@ let ``no kernel takes settings that make no sense`` () =
             sampler.Step (Key.ofSeed 1) (exact 13 target (Key.ofSeed 2)) |> ignore)
 
     Assert.Contains("multiple of 12", string thrown.Errors.Head)
+
+[<Fact>]
+let ``delayed acceptance counts exact calls apart, and refuses what would not be exact`` () =
+    let exactCalls, wide =
+        correlated.Objective,
+        objective 3 (fun x g ->
+            let struct (values, gradients) =
+                correlated.Objective.ValuesAndGradients(x, RunOptions.Single)
+
+            gradients |> Array.iteri (fun i v -> g[i] <- 0.9 * v)
+            0.9 * values[0])
+
+    let walk (surrogate: Objective) =
+        Metropolis.sampler RunOptions.Single surrogate (Proposal.RandomWalk(0.5, correlated.Metric))
+
+    let start = exact 100 correlated (Key.ofSeed 1)
+
+    let struct (_, info) =
+        DelayedAcceptance.step RunOptions.Single exactCalls wide (walk wide) 20 (Key.ofSeed 2) start
+
+    // One exact value a chain that moved; the surrogate is asked where chains begin, and at each of 20 steps.
+    Assert.InRange(info.Exact.Calls.Values, 90L, 100L)
+    Assert.Equal({ Values = 2100L; Gradients = 100L }, info.Surrogate)
+    Assert.InRange(info.Inner, 0.3, 0.99)
+
+    // With the exact density as its own surrogate all is accepted.
+    let struct (_, same) =
+        DelayedAcceptance.step
+            RunOptions.Single
+            exactCalls
+            exactCalls
+            (walk exactCalls)
+            5
+            (Key.ofSeed 2)
+            start
+
+    Assert.All(same.Exact.Acceptance, fun a -> Assert.Equal(1.0, a, 1e-12))
+
+    let refused (surrogate: Objective) inner steps : string =
+        Assert
+            .Throws<FunLikException>(fun () ->
+                DelayedAcceptance.sampler RunOptions.Single exactCalls surrogate inner steps
+                |> ignore)
+            .Message
+
+    let ensemble (surrogate: Objective) =
+        Ensemble.sampler RunOptions.Single surrogate (Ensemble.settings 12 Ensemble.stretch)
+
+    Assert.Contains("one by one", refused wide ensemble 3)
+    Assert.Contains("1 or more", refused wide walk 0)
+    Assert.Contains("other parameters", refused skewed.Objective walk 1)
+
+    // A surrogate that is zero where a chain is.
+    let cut = objective 3 (fun _ _ -> -infinity)
+    let sampler = DelayedAcceptance.sampler RunOptions.Single exactCalls cut walk 1
+
+    let thrown =
+        Assert.Throws<FunLikException>(fun () -> sampler.Step (Key.ofSeed 1) start |> ignore)
+
+    Assert.Contains("no density where a chain is", thrown.Message)
 
 [<Fact>]
 let ``divergences are flagged and refused`` () =

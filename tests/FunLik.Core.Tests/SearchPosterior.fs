@@ -47,7 +47,8 @@ let private integrated (data: SearchData) : float -> float[] -> float =
         data.McStatEpsilon
         |> Array.collect (fun e -> nodes |> Array.map (fun d -> Math.Pow(1.0 + e, d)))
 
-    let logFactorials = data.Observed |> Array.map (fun n -> SpecialFunctions.GammaLn(float n + 1.0))
+    let logFactorials =
+        data.Observed |> Array.map (fun n -> SpecialFunctions.GammaLn(float n + 1.0))
 
     fun mu d ->
         let shaped =
@@ -129,10 +130,14 @@ let private lattice (count: int) (shift: float[]) : float[][] =
             Normal.InvCDF(0.0, 1.0, Math.Clamp(u - floor u, 1e-12, 1.0 - 1e-12))))
 
 /// Sums of one replicate at one value of μ: the integral over the systematics as a logarithm, their means and second moments.
-type private Slice =
-    { LogZ: float; Means: float[]; Seconds: float[,] }
+type private Slice = { LogZ: float; Means: float[]; Seconds: float[,] }
 
-let private slice (density: float[] -> float) (mean: float[]) (factor: float[,]) (normals: float[][]) : Slice =
+let private slice
+    (density: float[] -> float)
+    (mean: float[])
+    (factor: float[,])
+    (normals: float[][])
+    : Slice =
     let points =
         normals
         |> Array.map (fun z ->
@@ -156,7 +161,11 @@ let private slice (density: float[] -> float) (mean: float[]) (factor: float[,])
     let top = Array.max logs
     let weights = logs |> Array.map (fun l -> exp (l - top))
     let total = Array.sum weights
-    let average (f: float[] -> float) = Array.map2 (fun w x -> w * f x) weights points |> Array.sum |> fun s -> s / total
+
+    let average (f: float[] -> float) =
+        Array.map2 (fun w x -> w * f x) weights points
+        |> Array.sum
+        |> fun s -> s / total
 
     {
         LogZ = top + log (total / float points.Length)
@@ -180,7 +189,8 @@ let private slices (density: float[] -> float) (replicates: int) (count: int) (k
         found.Means, cholesky covariance
 
     let start =
-        Array.zeroCreate dimension, Array2D.init dimension dimension (fun i j -> if i = j then 1.0 else 0.0)
+        Array.zeroCreate dimension,
+        Array2D.init dimension dimension (fun i j -> if i = j then 1.0 else 0.0)
 
     let mean, factor = fitted (fitted start keys[0]) keys[1]
     Array.init replicates (fun r -> slice density mean factor (lattice count (shift keys[r + 2])))
@@ -217,7 +227,8 @@ let create (replicates: int) (count: int) (data: SearchData) : SearchPosterior =
     let integral (r: int) (f: int -> Slice -> float) : float =
         Seq.sum (Seq.init order (fun k -> weights[k] * exp ((at k r).LogZ - top) * f k (at k r)))
 
-    let mean (r: int) (f: int -> Slice -> float) : float = integral r f / integral r (fun _ _ -> 1.0)
+    let mean (r: int) (f: int -> Slice -> float) : float =
+        integral r f / integral r (fun _ _ -> 1.0)
 
     let deviation (r: int) (first: int -> Slice -> float) (second: int -> Slice -> float) : float =
         sqrt (mean r second - mean r first ** 2.0)
@@ -238,7 +249,12 @@ let create (replicates: int) (count: int) (data: SearchData) : SearchPosterior =
     let curve (r: int) : float -> float =
         let logs = found |> Array.map (fun s -> s[r].LogZ)
         let total = log (integral r (fun _ _ -> 1.0)) + top
-        fun x -> if x < low || x > high then 0.0 else exp (logCurve logs x - total)
+
+        fun x ->
+            if x < low || x > high then
+                0.0
+            else
+                exp (logCurve logs x - total)
 
     /// The region of one replicate: the density is unimodal.
     let region (r: int) (least: float) (probability: float) : float * float =
@@ -256,9 +272,12 @@ let create (replicates: int) (count: int) (data: SearchData) : SearchPosterior =
             let last = values |> Array.findIndexBack (fun v -> v > height)
 
             let cross (i: int) (j: int) : float =
-                from + (float i + 0.5 + (height - values[i]) / (values[j] - values[i]) * float (j - i)) * step
+                from
+                + (float i + 0.5 + (height - values[i]) / (values[j] - values[i]) * float (j - i))
+                  * step
 
-            (if first = 0 then from else cross (first - 1) first), (if last = steps - 1 then high else cross last (last + 1))
+            (if first = 0 then from else cross (first - 1) first),
+            (if last = steps - 1 then high else cross last (last + 1))
 
         let below (x: float) : float =
             let place = Math.Clamp((x - from) / step, 0.0, float steps)
@@ -283,11 +302,15 @@ let create (replicates: int) (count: int) (data: SearchData) : SearchPosterior =
         LogEvidence = each (fun r -> log (integral r (fun _ _ -> 1.0)) + top - log 5.0)
         Mu =
             let first (k: int) (_: Slice) = mu[k]
-            each (fun r -> mean r first), each (fun r -> deviation r first (fun k _ -> mu[k] * mu[k]))
+
+            each (fun r -> mean r first),
+            each (fun r -> deviation r first (fun k _ -> mu[k] * mu[k]))
         Systematics =
             Array.init dimension (fun i ->
                 let first (_: int) (s: Slice) = s.Means[i]
-                each (fun r -> mean r first), each (fun r -> deviation r first (fun _ s -> s.Seconds[i, i])))
+
+                each (fun r -> mean r first),
+                each (fun r -> deviation r first (fun _ s -> s.Seconds[i, i])))
         Density = fun x -> fst (each (fun r -> curve r x))
         Region =
             fun least probability ->

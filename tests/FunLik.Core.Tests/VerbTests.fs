@@ -275,3 +275,85 @@ let ``profile, interval, contour and impacts agree with each other`` () =
 
         Assert.Equal(2, outcome.Messages.Length)
         Assert.All(outcome.Messages, fun m -> Assert.Contains("does not cross it", m)))
+
+[<Fact>]
+let ``draws are summarised, restricted and reweighted`` () =
+    inFolder (fun folder ->
+        let code, _ =
+            answer folder "sample --model @/model.json --ess 2000 --seed 4 --out @/draws"
+
+        Assert.Equal(0, code)
+
+        let code, all =
+            answer folder "summary @/draws --level 0.9 --level 2sigma --page @/page.html"
+
+        Assert.Equal(0, code)
+        let parameters = at [ "parameters" ] all |> Json.items |> Error.orRaise
+        let mu = parameters.Head
+        Assert.Equal("mu", text [ "name" ] mu)
+        Assert.Equal(3, parameters.Length)
+        let regions (json: Json) : Json list = at [ "hpdi" ] json |> Json.items |> Error.orRaise
+        Assert.Equal(0.9, number [ "probability" ] (regions mu).Head, 1e-12)
+        Assert.Equal(0.9545, number [ "probability" ] (regions mu)[1], 1e-4)
+        Assert.Contains("Plotly", File.ReadAllText $"{folder}/page.html")
+
+        // Where the density is cut, its region begins there.
+        let code, cut = answer folder "summary @/draws --parameter mu --prior mu>1.5"
+        Assert.Equal(0, code)
+
+        let cutMu =
+            at [ "parameters" ] cut |> Json.items |> Error.orRaise |> List.exactlyOne
+
+        let piece =
+            at [ "pieces" ] (regions cutMu).Head |> Json.items |> Error.orRaise |> List.head
+
+        Assert.Equal(1.5, number [ "low" ] piece)
+        Assert.True(number [ "mean" ] cutMu > number [ "mean" ] mu)
+
+        // The same model changes no weight; another one does, and its draws agree with draws of its own.
+        let code, same = answer folder "reweight @/draws --to @/model.json"
+        Assert.Equal(0, code)
+        Assert.Equal(number [ "draws" ] same, number [ "kish" ] same, 1e-6)
+        Assert.Equal(0.0, number [ "logEvidenceRatio" ] same, 1e-9)
+        File.WriteAllText($"{folder}/other.json", model.Replace("[25, 14]", "[27, 13]"))
+
+        let code, changed =
+            answer folder "reweight @/draws --from @/model.json --to @/other.json --out @/weighted"
+
+        Assert.Equal(0, code)
+        Assert.Equal("reliable", text [ "weights" ] changed)
+        Assert.True(number [ "kish" ] changed < number [ "draws" ] changed)
+
+        let code, refreshed =
+            answer folder "reweight @/draws --to @/other.json --refresh 60 --out @/refreshed"
+
+        Assert.Equal(0, code)
+        Assert.Equal(3840.0, number [ "draws" ] refreshed)
+
+        let means, errors =
+            [ "@/weighted"; "@/refreshed" ]
+            |> List.map (fun draws ->
+                let _, summary = answer folder $"summary {draws} --parameter mu"
+
+                let found =
+                    at [ "parameters" ] summary |> Json.items |> Error.orRaise |> List.head
+
+                number [ "mean" ] found, number [ "meanError" ] found)
+            |> List.unzip
+
+        let error = sqrt (errors |> List.sumBy (fun e -> e * e))
+        Assert.InRange(means[0] - means[1], -4.0 * error, 4.0 * error)
+
+        // What cannot be done is refused.
+        for line in
+            [
+                "summary @/draws --parameter nobody"
+                "summary @/draws --prior mu"
+                "summary @/draws --prior mu>99"
+                "summary @/nothing"
+                "reweight @/draws"
+                "reweight @/draws --prior mu>0 --refresh 50"
+                "summary @/draws --level 7sigma"
+            ] do
+            let code, _ = answer folder line
+            Assert.Equal(2, code))

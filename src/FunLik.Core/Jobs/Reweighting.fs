@@ -51,7 +51,7 @@ module Reweighting =
 
         result {
             context.Progress { Stage = "reading draws"; Done = 0L; Total = 0L }
-            let! parameters, table = DrawFiles.read request.Source.Columns request.Source.File
+            let! parameters, table = DrawTableFiles.read request.Source.Columns request.Source.File
             let! from = optionally table.Names request.From
             let! target = optionally table.Names request.To
 
@@ -135,7 +135,7 @@ module Reweighting =
             do!
                 match request.Out with
                 | None -> Ok()
-                | Some out -> DrawFiles.write out parameters facts kept
+                | Some out -> DrawTableFiles.write out parameters facts kept
 
             // Chains that went on answer for themselves.
             let isGood =

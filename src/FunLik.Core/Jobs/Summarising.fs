@@ -9,7 +9,7 @@ module Summarising =
 
     /// Reads draws, and puts factors on their density; with notes on the weights.
     let load (source: DrawSource) : Result<ModelParameter[] * DrawTable * string list, Error list> =
-        DrawFiles.read source.Columns source.File
+        DrawTableFiles.read source.Columns source.File
         |> Result.bind (fun (parameters, table) ->
             if source.Priors.IsEmpty then
                 Ok(parameters, table, [])

@@ -22,9 +22,9 @@ type DrawColumns =
 /// chain by chain), and `draws.json`, which names the columns and has the file's hash. What else is read: folders of labels, such as
 /// `funlik sample` leaves, and plain arrays in `.npy`.
 [<RequireQualifiedAccess>]
-module DrawFiles =
+module DrawTableFiles =
 
-    let private schema = "funlik-draws/1"
+    let private schema = "funlik-weighted-draws/1"
     let private manifestFile, private tableFile = "draws.json", "draws.npy"
 
     let private hash (path: string) : Result<string, Error list> =
