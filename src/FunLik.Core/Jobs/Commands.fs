@@ -118,7 +118,9 @@ module Commands =
         | Verb.Train request -> Learning.run context request |> alone
         | Verb.Validate(against, request) -> Validating.run context against request |> alone
         | Verb.Verify bundle -> Verifying.run context bundle |> alone
-        | Verb.Summary request -> Summarising.run context request |> alone
+        | Verb.Summary request ->
+            Summarising.run context request
+            |> Result.map (fun (report, page) -> { Report = report; Page = Some page })
         | Verb.Reweight request -> Reweighting.run context request |> alone
         | Verb.Run job ->
             Job.load job

@@ -31,7 +31,6 @@ module internal InferenceRequests =
         | [<EqualsAssignmentOrSpaced>] Parameter of NAME: string
         | [<EqualsAssignmentOrSpaced>] Level of P: string
         | [<Unique; EqualsAssignmentOrSpaced>] Histogram of BINS: string
-        | [<Unique; EqualsAssignmentOrSpaced>] Page of FILE: string
 
         interface IArgParserTemplate with
             member this.Usage =
@@ -42,7 +41,6 @@ module internal InferenceRequests =
                     "a probability, or so many standard deviations: 2sigma; may be repeated (default: 1, 2 and 3)"
                 | Histogram _ ->
                     "regions from histograms of so many bins too, as the papers' code has them"
-                | Page _ -> "a page with figures of the densities"
 
     /// Options of `funlik reweight`.
     [<DisableHelpFlags>]
@@ -132,20 +130,18 @@ module internal InferenceRequests =
     let summary: string -> string list -> Result<Verb, Error list> =
         withDraws<SummaryArgument>(fun draws given ->
             Validation.map3
-                (fun source parameters levels histogram page ->
+                (fun source parameters levels histogram ->
                     Verb.Summary
                         {
                             Source = source
                             Parameters = parameters
                             Levels = (if List.isEmpty levels then Credible.usual else levels)
                             Histogram = histogram
-                            Page = page
                         })
                 (source (given.TryGetResult SummaryArgument.Draws) draws)
                 (given.GetResults Parameter |> List.map (text "--parameter") |> Error.collect)
                 (given.GetResults SummaryArgument.Level |> List.map level |> Error.collect)
-            |> Validation.apply (given.TryGetResult Histogram |> optional (whole "--histogram" 2))
-            |> Validation.apply (given.TryGetResult Page |> optional (text "--page")))
+            |> Validation.apply (given.TryGetResult Histogram |> optional (whole "--histogram" 2)))
 
     let reweight: string -> string list -> Result<Verb, Error list> =
         withDraws<ReweightArgument>(fun draws given ->

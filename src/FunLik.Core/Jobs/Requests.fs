@@ -181,8 +181,6 @@ type SummaryRequest =
         Levels: ConfidenceLevel list
         /// The bins of histograms from which regions are told as well, as the papers' code does.
         Histogram: int option
-        /// The file of a page.
-        Page: string option
     }
 
 /// What `funlik reweight` is asked.

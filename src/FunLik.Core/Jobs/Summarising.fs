@@ -106,8 +106,11 @@ module Summarising =
                             ]
             ]
 
-    /// Summarises as it was asked, and says what came of it.
-    let run (context: VerbContext) (request: SummaryRequest) : Result<Report, Error list> =
+    /// Summarises as it was asked, and says what came of it, with the page of it.
+    let run
+        (context: VerbContext)
+        (request: SummaryRequest)
+        : Result<Report * (unit -> Page), Error list> =
         context.Progress { Stage = "reading draws"; Done = 0L; Total = 0L }
 
         result {
@@ -128,25 +131,22 @@ module Summarising =
                 | Some bins -> Credible.hpdi (HpdiMethod.Histogram bins) request.Levels index table
                 | None -> []
 
-            do!
-                match request.Page with
-                | None -> Ok()
-                | Some file ->
-                    let maps =
-                        [
-                            if chosen.Length <= mostPaired then
-                                for i in 0 .. chosen.Length - 1 do
-                                    for j in i + 1 .. chosen.Length - 1 ->
-                                        DensityMap.create DensityMap.usual chosen[i] chosen[j] table
-                        ]
+            let page () : Page =
+                let maps =
+                    [
+                        if chosen.Length <= mostPaired then
+                            for i in 0 .. chosen.Length - 1 do
+                                for j in i + 1 .. chosen.Length - 1 ->
+                                    DensityMap.create DensityMap.usual chosen[i] chosen[j] table
+                    ]
 
-                    PosteriorReport.page request.Source.File maps summary |> Page.write file
+                PosteriorReport.page request.Source.File maps summary
 
             let all = notes @ summary.Notes
 
-            return
+            let report =
                 {
-                    Converged = all.IsEmpty || (notes.IsEmpty && summary.IsConverged)
+                    Converged = notes.IsEmpty && summary.IsConverged
                     Json =
                         JsonValue.Object
                             [
@@ -170,7 +170,6 @@ module Summarising =
                                 |> List.ofArray
                                 |> JsonValue.List
                                 "notes", JsonValue.ofTexts all
-                                "page", JsonValue.ofOption JsonValue.Text request.Page
                             ]
                     Text =
                         [
@@ -184,4 +183,6 @@ module Summarising =
                         @ text summary
                     Notes = all
                 }
+
+            return report, page
         }

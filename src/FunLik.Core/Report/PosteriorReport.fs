@@ -71,6 +71,7 @@ module PosteriorReport =
                             @ [ Series.create Mark.Line Colour.Blue "density" curve.X curve.Y ]
                     }
                 ]
+            IsTurned = false
             Caption =
                 $"Smoothed with a normal kernel of width {shown 3 curve.Bandwidth}. Regions of highest density: {regions}."
         }
@@ -99,7 +100,7 @@ module PosteriorReport =
                     [||]
 
             Series.create
-                Mark.Line
+                Mark.Curve
                 colours[k % colours.Length]
                 (percent contour.Level)
                 (points |> Array.map (fun (struct (x, _)) -> x))
@@ -116,6 +117,7 @@ module PosteriorReport =
                         Series = map.Contours |> List.mapi line
                     }
                 ]
+            IsTurned = false
             Caption =
                 $"Borders of the regions of highest density of {first} and {second}, which hold these parts of the draws."
         }
