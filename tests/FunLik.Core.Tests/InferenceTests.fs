@@ -85,8 +85,8 @@ let ``regions of highest density have the ends of known densities`` (name: strin
             within 4.0 low (edge found.Low)
             within 4.0 high (edge found.High)
             let struct (lowest, highest) = edges
-            Assert.Equal(low = lowest, found.Low.IsBound)
-            Assert.Equal(high = highest, found.High.IsBound)
+            Assert.Equal((low = lowest), found.Low.IsBound)
+            Assert.Equal((high = highest), found.High.IsBound)
 
             // 64,000 draws say more than nothing.
             Assert.InRange(found.High.Error, 0.0, 0.4)
@@ -194,7 +194,7 @@ let ``central intervals are between quantiles, and quantiles of weighted draws a
         within 4.0 (-log(0.5 - 0.5 * p)) (edge region.Pieces.Head.High)
 
     let law (values: (float * byte)[]) =
-        let rows = values |> Array.filter (fun (x, w) -> Double.IsFinite x && w > 0uy)
+        let rows = values |> Array.filter (fun (x, w) -> abs x < 1e100 && w > 0uy)
 
         if rows.Length < 2 then
             true
@@ -486,7 +486,7 @@ let private integrals: (Target * float) list =
 let ``bridges find known integrals, with honest errors`` () =
     for target, truth in integrals do
         let table (key: Key) : DrawTable =
-            let chains = exact 6400 target key
+            let chains = exact 3200 target key
 
             let edges =
                 if target.Name = truncated.Name then
@@ -504,7 +504,7 @@ let ``bridges find known integrals, with honest errors`` () =
             |> Error.orRaise
 
         let all =
-            Array.init 12 (fun k ->
+            Array.init 6 (fun k ->
                 let key = Key.ofSeed (300 + k)
 
                 table (Key.fold 0 key)
@@ -513,12 +513,12 @@ let ``bridges find known integrals, with honest errors`` () =
         for found in all do
             Assert.True(found.IsReliable, target.Name)
             within 4.5 truth found.LogEvidence
-            // The scatter of eight batches knows its size within a factor of 3 or so.
-            Assert.InRange(found.BatchError / found.LogEvidence.Error, 0.25, 4.0)
+            // The scatter of eight batches knows its size within a factor of 3 or so, and has that of eight fits of proposals in it.
+            Assert.InRange(found.BatchError / found.LogEvidence.Error, 0.2, 8.0)
             Assert.InRange(found.LogEvidence.Error, 0.0, 0.05)
 
-        // Twelve pulls: the root of their mean square is 1 ± 0.2.
-        Assert.InRange(all |> Array.map _.LogEvidence |> pull truth, 0.35, 1.8)
+        // Six pulls: the root of their mean square is 1 ± 0.3.
+        Assert.InRange(all |> Array.map _.LogEvidence |> pull truth, 0.25, 2.1)
 
 [<Fact>]
 let ``what cannot have an evidence is refused`` () =

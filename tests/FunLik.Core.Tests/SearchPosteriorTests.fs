@@ -16,10 +16,10 @@ let private papers: Lazy<SearchData> =
 let private moments =
     [
         "mu", 0.22864, 0.34843
-        "ISR", -0.41914, 0.62567
-        "JES", -0.40705, 0.70579
-        "LV", 0.01663, 0.57537
-        "CR", 0.04725, 0.43340
+        "isr", -0.41914, 0.62567
+        "jes", -0.40705, 0.70579
+        "lv", 0.01663, 0.57537
+        "cr", 0.04725, 0.43340
     ]
 
 /// Regions of μ by the number of standard deviations: for μ > −1, and the upper end for μ > 0.

@@ -123,6 +123,8 @@ module DensityMap =
         let whole = Array.sum kernel
         let kernel = kernel |> Array.map (fun k -> k / whole)
 
+        let weight (di: int) (dj: int) : float = kernel[(di + ri) * wide + dj + rj]
+
         /// Whether a cell's density exists: outside of the grid it does, unless an edge is there.
         let exists (i: int) (j: int) : bool =
             (i >= 0 || not a.IsLowEdge)
@@ -134,12 +136,15 @@ module DensityMap =
             let i, j = cell / side, cell % side
             let mutable p, pu, pv = 0.0, 0.0, 0.0
 
-            for x in max 0 (i - ri) .. min (side - 1) (i + ri) do
-                for y in max 0 (j - rj) .. min (side - 1) (j + rj) do
+            let firstX, lastX = max 0 (i - ri), min (side - 1) (i + ri)
+            let firstY, lastY = max 0 (j - rj), min (side - 1) (j + rj)
+
+            for x in firstX..lastX do
+                for y in firstY..lastY do
                     let count = counts[x * side + y]
 
                     if count > 0.0 then
-                        let k = kernel[(x - i + ri) * wide + y - j + rj] * count
+                        let k = count * weight (x - i) (y - j)
                         p <- p + k
                         pu <- pu + k * float (x - i)
                         pv <- pv + k * float (y - j)
@@ -160,7 +165,7 @@ module DensityMap =
                 for x in i - ri .. i + ri do
                     for y in j - rj .. j + rj do
                         if exists x y then
-                            let k = kernel[(x - i + ri) * wide + y - j + rj]
+                            let k = weight (x - i) (y - j)
                             let u, v = float (x - i), float (y - j)
                             m[0] <- m[0] + k
                             m[1] <- m[1] + k * u

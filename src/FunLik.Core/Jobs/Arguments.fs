@@ -202,7 +202,7 @@ module Arguments =
     let private leavesPage (form: Form) : bool =
         List.contains
             form.Name
-            [ "scan"; "profile"; "interval"; "contour"; "impacts"; "limit"; "toys" ]
+            [ "scan"; "profile"; "interval"; "contour"; "impacts"; "limit"; "toys"; "summary" ]
 
     /// How the program is used, in one line a verb.
     let overview: string =
