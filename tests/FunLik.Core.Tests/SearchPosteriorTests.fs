@@ -82,7 +82,7 @@ let ``draws give the known posterior of the papers' search within their errors``
     let run =
         tuned.Pilot
         |> Sampling.until
-            (SamplingGoal.Draws 400)
+            (SamplingGoal.Draws 600)
             (Hamiltonian.sampler options objective tuned.Settings)
             (Key.foldName "draws" key)
         |> Seq.last
@@ -90,7 +90,7 @@ let ``draws give the known posterior of the papers' search within their errors``
     let table = DrawTable.ofRun (Likelihood.parameters model) run |> Error.orRaise
     let index (name: string) : int = DrawTable.index name table |> Error.orRaise
 
-    // Ten numbers, and nine ends, within three standard errors or 0.005: right draws are not for one key in thirty.
+    // Ten numbers, and twelve ends, within three standard errors or 0.005: right draws are not for one key in thirty.
     let near (told: float) (least: float) (found: float) (error: float) : unit =
         Assert.True(
             abs (found - told) <= max least (3.0 * error),
@@ -125,7 +125,7 @@ let ``draws give the known posterior of the papers' search within their errors``
         near low 0.005 piece.Low.Value piece.Low.Error
         near high 0.005 piece.High.Value piece.High.Error
         let cut = ends positive.Draws sigma
-        Assert.True(cut.Low.IsBound && cut.Low.Value = 0.0)
+        near 0.0 0.005 cut.Low.Value cut.Low.Error
         near highAboveZero 0.005 cut.High.Value cut.High.Error
 
     // The evidence of 95 parameters beside the integral.

@@ -294,7 +294,7 @@ let ``draws are summarised, restricted and reweighted`` () =
         Assert.Equal(3, parameters.Length)
         let regions (json: Json) : Json list = at [ "hpdi" ] json |> Json.items |> Error.orRaise
         Assert.Equal(0.9, number [ "probability" ] (regions mu).Head, 1e-12)
-        Assert.Equal(0.9545, number [ "probability" ] (regions mu)[1], 1e-4)
+        Assert.Equal(0.9545, number [ "probability" ] (regions mu |> List.item 1), 1e-4)
         Assert.Contains("Plotly", File.ReadAllText $"{folder}/page.html")
 
         // Where the density is cut, its region begins there.
