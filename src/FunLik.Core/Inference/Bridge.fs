@@ -20,40 +20,10 @@ type Evidence =
     }
 
 /// Bridge sampling: Meng and Wong, Statistica Sinica 6 (1996) 831, eq. 4.1; as Gronau et al., J. Math. Psychol. 81 (2017) 80, do it. The
-/// proposal is a normal distribution of the moments of the first half of each chain, in coordinates in which edges are at infinity
-/// (logarithms, logits); the second halves and as many proposals make the bridge. The error is eq. 6 of Frühwirth-Schnatter,
+/// proposal is a normal distribution of the moments of the first half of each chain, in parameters without bounds (`Unbounded`); the second halves and as many proposals make the bridge. The error is eq. 6 of Frühwirth-Schnatter,
 /// Econometrics J. 7 (2004) 143, with the effective sample size of the chains.
 [<RequireQualifiedAccess>]
 module Bridge =
-
-    /// A parameter in a coordinate without edges, the value of a coordinate, and the logarithm of dx/dz there.
-    type private Coordinate =
-        { Into: float -> float; Back: float -> float; LogSlope: float -> float }
-
-    /// log(1 + exp z).
-    let private softplus (z: float) : float = max z 0.0 + Math.Log(1.0 + exp -(abs z))
-
-    let private coordinate (struct (low, high): struct (float * float)) : Coordinate =
-        match Double.IsFinite low, Double.IsFinite high with
-        | false, false -> { Into = id; Back = id; LogSlope = fun _ -> 0.0 }
-        | true, false ->
-            {
-                Into = fun x -> Math.Log(max 1e-300 (x - low))
-                Back = fun z -> low + exp z
-                LogSlope = id
-            }
-        | false, true ->
-            {
-                Into = fun x -> Math.Log(max 1e-300 (high - x))
-                Back = fun z -> high - exp z
-                LogSlope = id
-            }
-        | true, true ->
-            {
-                Into = fun x -> Math.Log(max 1e-300 (x - low)) - Math.Log(max 1e-300 (high - x))
-                Back = fun z -> low + (high - low) / (1.0 + exp -z)
-                LogSlope = fun z -> Math.Log(high - low) - softplus z - softplus -z
-            }
 
     /// What the bridge needs: posterior draws in coordinates with their log densities there, in chains; and a proposal.
     type private Sides =
@@ -82,12 +52,11 @@ module Bridge =
 
     let private sides
         (options: RunOptions)
-        (objective: Objective)
-        (coordinates: Coordinate[])
+        (unbounded: Unbounded)
         (key: Key)
         (chains: (float[] * float)[][])
         : Sides =
-        let n = coordinates.Length
+        let n = unbounded.Edges.Length
 
         let half (chain: (float[] * float)[]) = Array.splitAt (chain.Length / 2) chain
         let first = chains |> Array.map (half >> fst)
@@ -109,20 +78,13 @@ module Bridge =
             |> Array.chunkBySize n
             |> Array.map (fun w -> Metric.apply metric w |> Array.map2 (+) mean)
 
-        let slopes (z: float[]) : float =
-            Array.map2 (fun c v -> c.LogSlope v) coordinates z |> Array.sum
-
-        let values =
-            objective.Values(
-                proposed |> Array.collect (Array.map2 (fun c v -> c.Back v) coordinates),
-                options
-            )
+        let values = unbounded.Objective.Values(Array.concat proposed, options)
 
         {
             Metric = metric
             Mean = mean
             Posterior = second |> Array.map (Array.map ratio)
-            Proposals = Array.map2 (fun z y -> ratio (z, y + slopes z)) proposed values
+            Proposals = Array.map2 (fun z y -> ratio (z, y)) proposed values
         }
 
     /// The fixed point of eq. 4.1, relative to a reference: the logarithm of the integral, iterations, and whether it was reached.
@@ -158,15 +120,12 @@ module Bridge =
 
         go 1.0 1
 
-    /// The chains of a table in coordinates, with the log density there.
-    let private inCoordinates
-        (coordinates: Coordinate[])
-        (table: DrawTable)
-        : (float[] * float)[][] =
-        Array.init table.Count (fun r ->
-            let z = DrawTable.point r table |> Array.map2 (fun c x -> c.Into x) coordinates
-            let slopes = Array.map2 (fun c v -> c.LogSlope v) coordinates z |> Array.sum
-            z, table.LogDensity[r] + slopes)
+    /// The chains of a table in parameters without bounds, with the log density there.
+    let private withoutBounds (unbounded: Unbounded) (table: DrawTable) : (float[] * float)[][] =
+        let z = Unbounded.ofBounded unbounded table.Points
+        let values = Array.map2 (+) table.LogDensity (Unbounded.logFactors unbounded z)
+
+        Array.zip (Array.chunkBySize table.Dimension z) values
         |> Array.chunkBySize table.PerChain
 
     /// The effective number of posterior draws: the median over parameters.
@@ -217,14 +176,16 @@ module Bridge =
             (Error.make ErrorKind.Name "the density has other parameters than the draws"
              |> Error.expected (String.concat ", " table.Names))
 
-        let coordinates =
-            Array.init table.Dimension (fun i -> coordinate (DrawTable.edges i table))
+        let unbounded =
+            Unbounded.objective
+                (Array.init table.Dimension (fun i -> DrawTable.edges i table))
+                objective
 
-        let chains = inCoordinates coordinates table
+        let chains = withoutBounds unbounded table
         let keys = Key.splitN (batchCount + 1) key
 
         let one (key: Key) (chains: (float[] * float)[][]) =
-            let sides = sides options objective coordinates key chains
+            let sides = sides options unbounded key chains
             let effective = effectiveSize chains
             let struct (logZ, count, isReached) = iterate effective sides
             sides, effective, logZ, count, isReached

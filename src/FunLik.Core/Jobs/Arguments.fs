@@ -135,8 +135,7 @@ module Arguments =
             {
                 Name = "summary"
                 Summary = "what draws say: means, quantiles, regions, densities, with their errors"
-                Syntax =
-                    "DRAWS [--parameter NAME].. [--level P].. [--prior NAME>X].. [--page FILE]"
+                Syntax = "DRAWS [--parameter NAME].. [--level P].. [--prior NAME>X].. [--page FILE]"
                 Options =
                     [
                         optionsText<InferenceRequests.SummaryArgument>
@@ -202,7 +201,16 @@ module Arguments =
     let private leavesPage (form: Form) : bool =
         List.contains
             form.Name
-            [ "scan"; "profile"; "interval"; "contour"; "impacts"; "limit"; "toys"; "summary" ]
+            [
+                "scan"
+                "profile"
+                "interval"
+                "contour"
+                "impacts"
+                "limit"
+                "toys"
+                "summary"
+            ]
 
     /// How the program is used, in one line a verb.
     let overview: string =

@@ -51,7 +51,10 @@ module Reweighting =
 
         result {
             context.Progress { Stage = "reading draws"; Done = 0L; Total = 0L }
-            let! parameters, table = DrawTableFiles.read request.Source.Columns request.Source.File
+
+            let! parameters, table =
+                DrawTableFiles.read request.Source.Columns request.Source.File
+
             let! from = optionally table.Names request.From
             let! target = optionally table.Names request.To
 

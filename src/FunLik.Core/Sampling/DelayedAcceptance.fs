@@ -43,8 +43,8 @@ module DelayedAcceptance =
 
         { Step = 0; Points = chains.Points; LogDensity = values; Gradient = gradients }
 
-    /// One step, with what it says about the surrogate.
-    let step
+    /// One step into the arrays of other chains, with what it says about the surrogate.
+    let private advance
         (options: RunOptions)
         (exact: Objective)
         (surrogate: Objective)
@@ -52,6 +52,7 @@ module DelayedAcceptance =
         (steps: int)
         (key: Key)
         (chains: Chains)
+        (room: Chains)
         : struct (Chains * DelayedInfo) =
         let n, count = exact.Count, chains.Count
         let keys = Key.splitN 2 key
@@ -75,7 +76,7 @@ module DelayedAcceptance =
                         .SequenceEqual(ReadOnlySpan(reached.Points, c * n, n))
                 ))
 
-        let struct (after, info) = Accept.begun (int64 moved.Length) chains
+        let struct (after, info) = Accept.begun (int64 moved.Length) chains room
 
         // A proposal that is where the chain was is accepted, and asks for no exact value.
         for c in 0 .. count - 1 do
@@ -97,6 +98,7 @@ module DelayedAcceptance =
             Accept.proposals
                 options
                 exact
+                moved.Length
                 (Array.get moved)
                 proposed
                 factors
@@ -105,6 +107,18 @@ module DelayedAcceptance =
                 info
 
         struct (after, { Exact = info; Surrogate = calls; Inner = acceptance / float steps })
+
+    /// One step, with what it says about the surrogate.
+    let step
+        (options: RunOptions)
+        (exact: Objective)
+        (surrogate: Objective)
+        (inner: Sampler)
+        (steps: int)
+        (key: Key)
+        (chains: Chains)
+        : struct (Chains * DelayedInfo) =
+        advance options exact surrogate inner steps key chains (chains.Room())
 
     /// The sampler of an exact density that proposes by so many steps of a kernel on a surrogate: `inner` makes the kernel of the surrogate.
     /// The calls that it counts are exact ones; `step` tells those of the surrogate as well. Raises an error for other parameters,
@@ -142,8 +156,10 @@ module DelayedAcceptance =
 
         {
             Name = $"delayed {kernel.Name}"
-            Step =
-                fun key chains ->
-                    let struct (after, info) = step options exact surrogate kernel steps key chains
+            Advance =
+                fun key chains room ->
+                    let struct (after, info) =
+                        advance options exact surrogate kernel steps key chains room
+
                     struct (after, info.Exact)
         }

@@ -69,6 +69,19 @@ module Unbounded =
         let n = unbounded.Edges.Length
         points |> Array.mapi (fun k x -> inverse unbounded.Edges[k % n] x)
 
+    /// The logarithm of |dx/du| of all parameters together, at points without bounds, row-major.
+    let logFactors (unbounded: Unbounded) (points: float[]) : float[] =
+        points
+        |> Array.chunkBySize unbounded.Edges.Length
+        |> Array.map (fun row ->
+            Array.map2
+                (fun edges u ->
+                    let struct (_, _, logFactor, _) = map edges u
+                    logFactor)
+                unbounded.Edges
+                row
+            |> Array.sum)
+
     /// The density of an objective whose support has these edges, one pair a parameter. Raises an error for edges that are not in order.
     let objective (edges: struct (float * float)[]) (bounded: Objective) : Unbounded =
         let n = bounded.Count
