@@ -279,7 +279,7 @@ let smoke () =
 let bench extra =
     build ()
 
-    for name in [ "bench"; "gemm"; "train"; "workspaces"; "sampling"; "surrogate" ] do
+    for name in [ "bench"; "gemm"; "train"; "workspaces"; "hypotheses"; "sampling"; "surrogate" ] do
         step name (fun () ->
             dotnetWith optimised ([ "fsi"; "--optimize+"; $"bench/{name}.fsx" ] @ extra))
 

@@ -37,12 +37,28 @@ let ``arguments are values`` () =
     )
 
     Assert.Equal(
-        Verb.Fit(source, { Fix = [ "a", 1.0; "b=c", -2e-3 ]; Poi = Some "mu"; Starts = Some 4 }),
+        Verb.Fit(
+            source,
+            {
+                Held = { Fix = [ "a", 1.0; "b=c", -2e-3 ]; Frozen = false }
+                Poi = Some "mu"
+                Starts = Some 4
+            }
+        ),
         parsed "fit --fix a=1 --fix b=c=-2e-3 --poi=mu --starts 4 --model=m.json"
     )
 
     Assert.Equal(
-        Verb.Scan(source, { Parameter = "mu"; From = -1.0; To = 2.5; Count = 8; Frozen = true }),
+        Verb.Scan(
+            source,
+            {
+                Parameter = "mu"
+                From = -1.0
+                To = 2.5
+                Count = 8
+                Held = { Fix = []; Frozen = true }
+            }
+        ),
         parsed "scan --model m.json --from -1 --to 2.5 --count 8 --parameter mu --frozen --json"
     )
 
@@ -120,6 +136,7 @@ let ``profiles, intervals, contours and impacts are values too`` () =
                 Levels = [ 0.68; 0.95 ]
                 Range = Some(-1.0, 2.0)
                 Count = Some 21
+                Held = Held.Nothing
             }
         ),
         parsed
@@ -134,13 +151,16 @@ let ``profiles, intervals, contours and impacts are values too`` () =
                 Y = { Parameter = "b"; From = 0.0; To = 0.5 }
                 Count = 41
                 Levels = []
-                Frozen = true
+                Held = { Fix = [ "c", 2.0 ]; Frozen = true }
             }
         ),
-        parsed "contour --model m.json --x a,-1,2 --y b,0,0.5 --frozen"
+        parsed "contour --model m.json --x a,-1,2 --y b,0,0.5 --frozen --fix c=2"
     )
 
-    Assert.Equal(Verb.Impacts(source, Some "mu"), parsed "impacts --model m.json --poi mu --json")
+    Assert.Equal(
+        Verb.Impacts(source, { Poi = Some "mu"; Held = Held.Nothing }),
+        parsed "impacts --model m.json --poi mu --json"
+    )
 
     let places (line: string) : string list = refused line |> List.choose _.Path
 
@@ -152,6 +172,92 @@ let ``profiles, intervals, contours and impacts are values too`` () =
     Assert.Equal<string list>([ "--parameter"; "--to" ], places "interval --model m.json --from 1")
 
     Assert.Equal<string list>([ "--keep"; "--points" ], places "profile --model m.json")
+
+[<Fact>]
+let ``what is held, toys and draws are values too`` () =
+    let held = { Fix = [ "a", 1.0 ]; Frozen = true }
+
+    let interval held : IntervalRequest =
+        { Parameter = "mu"; Levels = [ 0.9 ]; Range = None; Count = None; Held = held }
+
+    Assert.Equal(
+        Verb.ToyInterval(source, interval held, { Toys = 2000; Seed = 7 }),
+        parsed
+            "interval --model m.json --parameter mu --level 0.9 --feldman-cousins --toys 2000 --seed 7 --fix a=1 --frozen"
+    )
+
+    Assert.Equal(
+        Verb.Recheck({ source with File = "e.json" }, "b", interval Held.Nothing),
+        parsed "interval b --against e.json --parameter mu --level 0.9"
+    )
+
+    Assert.Equal(
+        Verb.Gof(source, { Plan = { Toys = 0; Seed = 1 }; Held = held }),
+        parsed "gof --model m.json --toys 0 --fix a=1 --frozen"
+    )
+
+    let test = { Poi = Some "mu"; Statistic = TestStatistic.QTilde; Held = held }
+
+    Assert.Equal(
+        Verb.Cls(source, test, 1.0),
+        parsed "cls --model m.json --mu 1 --poi mu --frozen --fix a=1"
+    )
+
+    Assert.Equal(
+        Verb.Wilks(
+            source,
+            {
+                Test = { test with Statistic = TestStatistic.T; Held = Held.Nothing }
+                Mu = 0.5
+                Plan = { Toys = 10_000; Seed = 1 }
+            }
+        ),
+        parsed "wilks --model m.json --mu 0.5 --poi mu"
+    )
+
+    Assert.Equal(
+        Verb.DrawScan(
+            Some source,
+            {
+                Draws = "d"
+                Parameter = "mu"
+                From = 0.0
+                To = 1.0
+                Count = 11
+                Widths = [ 0.05; 0.1 ]
+            }
+        ),
+        parsed
+            "scan --draws d --model m.json --parameter mu --from 0 --to 1 --count 11 --width 0.05 --width 0.1"
+    )
+
+    let places (line: string) : string list = refused line |> List.choose _.Path
+
+    Assert.Equal<string list>(
+        [ "--toys" ],
+        places "interval --model m.json --parameter mu --toys 100"
+    )
+
+    Assert.Equal<string list>([ "--against" ], places "interval b --parameter mu")
+    Assert.Equal<string list>([ "BUNDLE" ], places "interval --against m.json --parameter mu")
+
+    Assert.Equal<string list>(
+        [ "--model" ],
+        places "interval b --against m.json --model m.json --parameter mu"
+    )
+
+    Assert.Equal<string list>(
+        [ "--feldman-cousins" ],
+        places "interval b --against m.json --parameter mu --feldman-cousins"
+    )
+
+    Assert.Equal<string list>(
+        [ "--width" ],
+        places "scan --model m.json --parameter mu --from 0 --to 1 --count 2 --width 0.1"
+    )
+
+    Assert.Equal<string list>([ "--fix"; "--toys" ], places "gof --model m.json --fix a --toys x")
+    Assert.Equal<string list>([ "--mu" ], places "wilks --model m.json")
 
 [<Fact>]
 let ``mistakes in several options come together`` () =
@@ -308,7 +414,7 @@ let ``a fit in a flat valley says whose standard deviations it does not know`` (
                 do! gaussian [| 1.0; 2.0 |] [| 1.0; 1.0 |] (Expr.concat [ a + b; second * (a - b) ])
             }
 
-        let request: FitRequest = { Fix = []; Poi = None; Starts = None }
+        let request: FitRequest = { Held = Held.Nothing; Poi = None; Starts = None }
         let report = Fitting.run context request model |> Fitting.report request
         Assert.True report.Converged
         report.Notes

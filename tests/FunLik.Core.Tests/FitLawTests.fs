@@ -371,7 +371,7 @@ let ``along flat directions nothing has a standard deviation, and all else keeps
         for j in 0..4 do
             Assert.True(Double.IsNaN(covariance i j) && Double.IsNaN(covariance j i))
 
-    let report = Fitting.report { Fix = []; Poi = None; Starts = None } fit
+    let report = Fitting.report { Held = Held.Nothing; Poi = None; Starts = None } fit
     Assert.Contains("kappa, a, b", Assert.Single report.Notes)
     Assert.Contains("\"a\":null", (JsonValue.toLine report.Json).Replace(" ", ""))
 

@@ -151,6 +151,49 @@ let ``crossings of a surrogate are found again with the exact density`` () =
     Check.One(Config.QuickThrowOnFailure.WithMaxTest 5, law)
 
 [<Fact>]
+let ``a piece and a gap between two values of the scan are found where its shape shows them`` () =
+    // Wells of width 0.02 at 0 and 1.37, the second 0.4 higher; a barrier of the same width stands in the first.
+    let model (second: float) : Fitter =
+        let a =
+            { ModelParameter.create "a" ParameterKind.Poi 0.0 with
+                Range = struct (-4.0, 4.0)
+            }
+
+        let bump (centre: float) (x: float) : float =
+            let u = (x - centre) / 0.05
+            1.0 / (1.0 + u * u)
+
+        // t falls to 0.2 in the second well, and rises to 2.2 at the barrier at -0.618.
+        let value (x: float[]) : float =
+            let far = x[0] * x[0] / (0.3 + x[0] * x[0])
+            -0.5 * (2.6 * far - 2.2 * bump second x[0] + 1.9 * bump -0.318 x[0])
+
+        Objective.ofFunction [| a |] value None |> Fitter.ofObjective
+
+    let options =
+        { at [ ConfidenceLevel.ofTwiceDeltaNll 1 1.0 ] with
+            Range = Some(-4.0, 4.0)
+            Count = 33
+        }
+
+    for second in [ 1.29; 1.37; 1.6 ] do
+        let found = model second |> Interval.findFitter options "a"
+        Assert.InRange(found.Resolution, 0.05, 0.25)
+        let pieces = found.Intervals.Head.Pieces
+
+        Assert.True(
+            pieces
+            |> List.exists (fun p -> p.Low.Value < second + 0.01 && p.High.Value > second - 0.01),
+            $"no piece at {second}"
+        )
+
+        let around (x: float) : bool =
+            pieces |> List.exists (fun p -> p.Low.Value < x && x < p.High.Value)
+
+        Assert.False(around -0.318)
+        Assert.True(around 0.0)
+
+[<Fact>]
 let ``each piece's crossings are found again, and an end without a density is a bound`` () =
     // t = ((a − 1)² − 4)²/4, below a = 2.5 alone.
     let wells (centre: float) : Fitter =
@@ -244,3 +287,24 @@ let ``brackets close in on roots, of jumps too`` () =
             near 1e-9 root (Bracket.root b)
 
     Check.One(Config.QuickThrowOnFailure.WithMaxTest 20, law)
+
+[<Fact>]
+let ``a crossing that the exact density has not is told by the status`` () =
+    let wells (depth: float) : Fitter =
+        let a =
+            { ModelParameter.create "a" ParameterKind.Poi 1.0 with
+                Range = struct (-1.0, 3.0)
+                Bounds = struct (-1.0, 3.0)
+            }
+
+        let value (x: float[]) : float = -0.5 * depth * (x[0] - 1.0) * (x[0] - 1.0)
+        Objective.ofFunction [| a |] value None |> Fitter.ofObjective
+
+    let found =
+        wells 1.0
+        |> Interval.findFitter (at [ ConfidenceLevel.ofTwiceDeltaNll 1 1.0 ]) "a"
+
+    // So flat that the level lies beyond the bounds.
+    let again = Recheck.crossings FitOptions.Default (wells 0.1) found
+    Assert.All(again.Crossings, fun c -> Assert.True(Double.IsNaN c.Exact))
+    Assert.Equal(FitStatus.MaxIterations, again.Status)

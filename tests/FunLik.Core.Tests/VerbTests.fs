@@ -162,6 +162,39 @@ let ``a surrogate of a model is checked anew, verified, and refused when it was 
         let code, verified = answer folder $"verify {bundle}"
         Assert.Equal(0, code)
         Assert.InRange(number [ "largestDifference" ] verified, 0.0, 1e-6)
+
+        // The surrogate's intervals, found again with the model: the same as the model's own.
+        let code, again =
+            answer
+                folder
+                $"interval {bundle} --against @/model.json --parameter mu --from 0 --to 3.4"
+
+        Assert.Equal(0, code)
+        Assert.True(number [ "exactCalls" ] again > 0.0)
+        let _, exact = answer folder "interval --model @/model.json --parameter mu"
+
+        let ends =
+            [
+                for interval in at [ "intervals" ] exact |> Json.items |> Error.orRaise do
+                    let piece =
+                        at [ "pieces" ] interval |> Json.items |> Error.orRaise |> List.exactlyOne
+
+                    number [ "low" ] piece
+                    number [ "high" ] piece
+            ]
+
+        let crossings = at [ "crossings" ] again |> Json.items |> Error.orRaise
+        Assert.Equal(4, crossings.Length)
+
+        for crossing, expected in List.zip crossings ends do
+            Assert.Equal(expected, number [ "exact" ] crossing, 5)
+
+            Assert.Equal(
+                number [ "exact" ] crossing - number [ "surrogate" ] crossing,
+                number [ "shift" ] crossing,
+                12
+            )
+
         let code, inspected = answer folder $"inspect {bundle}"
         Assert.Equal(0, code)
         Assert.Equal("surrogate", text [ "kind" ] inspected)
@@ -357,3 +390,79 @@ let ``draws are summarised, restricted and reweighted`` () =
             ] do
             let code, _ = answer folder line
             Assert.Equal(2, code))
+
+[<Fact>]
+let ``goodness of fit, Wilks's theorem and intervals by toys agree with each other`` () =
+    inFolder (fun folder ->
+        let ask (line: string) : Json =
+            let code, json = answer folder line
+            Assert.Equal(0, code)
+            json
+
+        let gof = ask "gof --model @/model.json --toys 500 --seed 3"
+        Assert.Equal(1.0, number [ "degreesOfFreedom" ] gof)
+
+        let p, error =
+            number [ "toyPValue"; "value" ] gof, number [ "toyPValue"; "error" ] gof
+        // Five standard errors, and what counts of 14 do to χ².
+        Assert.InRange(number [ "pValue" ] gof, p - 5.0 * error - 0.05, p + 5.0 * error + 0.05)
+        let held = ask "gof --model @/model.json --toys 0 --fix mu=4"
+        Assert.Equal(2.0, number [ "degreesOfFreedom" ] held)
+        Assert.True(number [ "statistic" ] held > number [ "statistic" ] gof)
+
+        // What fixing costs is twice ΔNLL.
+        let scan = ask "scan --model @/model.json --parameter mu --from 4 --to 4 --count 1"
+        let t = at [ "twiceDeltaNll" ] scan |> Json.list Json.float |> Error.orRaise
+
+        Assert.Equal(
+            number [ "statistic" ] held - number [ "statistic" ] gof,
+            List.exactlyOne t,
+            6
+        )
+
+        let wilks = ask "wilks --model @/model.json --mu 1 --toys 500"
+        Assert.True(number [ "pValue" ] wilks > 1e-4)
+
+        let found =
+            ask
+                "interval --model @/model.json --parameter mu --feldman-cousins --toys 500 --level 0.6827"
+
+        let plain = ask "interval --model @/model.json --parameter mu"
+
+        let ends (json: Json) (path: string list) : float list =
+            let interval = at [ "intervals" ] json |> Json.items |> Error.orRaise |> List.head
+
+            let piece =
+                at [ "pieces" ] interval |> Json.items |> Error.orRaise |> List.exactlyOne
+
+            [ "low"; "high" ] |> List.map (fun side -> number (side :: path) piece)
+
+        // χ² is right to a tenth of the interval's length here; toys say so within twice their own errors on either side.
+        List.iteri2
+            (fun k low high ->
+                let expected = (ends plain [])[k]
+                Assert.InRange(expected, low - 0.15, high + 0.15))
+            (ends found [ "from" ])
+            (ends found [ "to" ]))
+
+[<Fact>]
+let ``scans off draws stand beside exact ones`` () =
+    inFolder (fun folder ->
+        let code, _ = answer folder "sample --model @/model.json --ess 4000 --out @/draws"
+        Assert.Equal(0, code)
+        let line = "scan --draws @/draws --parameter mu --from 0.5 --to 2.5 --count 5"
+        let code, alone = answer folder line
+        Assert.Equal(0, code)
+        let profiles = at [ "profiles" ] alone |> Json.items |> Error.orRaise
+        Assert.Equal(5, profiles.Length)
+        let code, beside = answer folder $"{line} --model @/model.json --width 0.1"
+        Assert.Equal(0, code)
+
+        let errors =
+            at [ "errors" ] beside |> Json.items |> Error.orRaise |> List.exactlyOne
+
+        Assert.Equal(5.0, number [ "bins" ] errors)
+        Assert.InRange(number [ "largestError" ] errors, 0.0, 0.5)
+        let code, refused = answer folder $"{line} --fix mu=1"
+        Assert.Equal(2, code)
+        Assert.Equal("usage", text [ "error"; "kind" ] refused))

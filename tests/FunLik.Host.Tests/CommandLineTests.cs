@@ -20,7 +20,7 @@ public class CommandLineTests(Workplace workplace) : IClassFixture<Workplace>
     {
         var result = await Cli.Run("help");
         Assert.Equal(0, result.ExitCode);
-        Assert.All(["eval", "fit", "scan", "profile", "interval", "contour", "impacts", "inspect", "run", "130"], word => Assert.Contains(word, result.Output));
+        Assert.All(["eval", "fit", "scan", "profile", "interval", "contour", "impacts", "gof", "wilks", "inspect", "run", "130"], word => Assert.Contains(word, result.Output));
     }
 
     [Theory]
@@ -30,6 +30,10 @@ public class CommandLineTests(Workplace workplace) : IClassFixture<Workplace>
     [InlineData("profile", "--keep", "--points", "--model")]
     [InlineData("interval", "--parameter", "--level", "--from", "--to", "--count")]
     [InlineData("contour", "--x", "--y", "--count", "--level", "--frozen")]
+    [InlineData("interval", "--feldman-cousins", "--toys", "--seed", "--against", "--fix", "--frozen")]
+    [InlineData("scan", "--draws", "--width", "--fix")]
+    [InlineData("gof", "--toys", "--seed", "--fix", "--frozen", "--model")]
+    [InlineData("wilks", "--mu", "--toys", "--seed", "--poi", "--fix")]
     [InlineData("impacts", "--poi", "--model", "--json")]
     [InlineData("inspect", "--model", "--json")]
     [InlineData("run", "JOB", "--json")]

@@ -47,6 +47,8 @@ type DataFitter =
         Session: StepSession
         /// Log density at a row of parameters and data.
         Value: Session<float>
+        /// Newton's method for what a batch does not bring to a minimum.
+        Polish: DataPolish
     }
 
 /// Fits with data of each row.
@@ -108,6 +110,7 @@ module DataFitter =
                     Program.ofOutputs [ "value", full ]
                     |> Engine.compile (fun _ -> Binding.Row)
                     |> _.Bind()
+                Polish = DataPolish.prepare (Likelihood.parameters model) theta full violation
             }
         | _ -> invalidOp "as many results as expressions"
 
@@ -135,11 +138,6 @@ module DataFitter =
         let inputs = fitter.Value.RowInputs |> Array.map (fun (name, _) -> given[name])
         (fitter.Value.Evaluate(data.Length, inputs, options))[0]
 
-    /// The objective of one row of data, for what the batch does not bring to a minimum.
-    let private objectiveOf (fitter: DataFitter) (row: float[]) : Objective =
-        Likelihood.withData (columns fitter [| row |]) fitter.Model
-        |> Objective.ofLikelihood
-
     /// What is left of the gradient of twiceNll over what can move downhill.
     let private residual
         (fitter: DataFitter)
@@ -162,37 +160,7 @@ module DataFitter =
                     most)
             0.0
 
-    /// The row that a batch could not bring to its minimum, by Newton's method.
-    let private polished
-        (options: RunOptions)
-        (fitter: DataFitter)
-        (problem: DataProblem)
-        (start: float[])
-        : DataFit =
-        let own = objectiveOf fitter problem.Data |> Fitter.ofObjective
-
-        let fit =
-            (Fitter.fitAll
-                { FitOptions.Default with Run = options }
-                own
-                [|
-                    {
-                        Lower = problem.Lower
-                        Upper = problem.Upper
-                        Starts = Array.append [| start |] problem.Starts
-                    }
-                |])[0]
-
-        {
-            TwiceNll = fit.TwiceNll
-            Point = fit.Point
-            Status = fit.Status
-            GradientNorm = fit.GradientNorm
-            Evaluations = fit.Evaluations
-        }
-
-    /// Fits all problems in one batch; of several starts the best end counts.
-    let fitAll (options: RunOptions) (fitter: DataFitter) (problems: DataProblem[]) : DataFit[] =
+    let private fitSome (options: RunOptions) (fitter: DataFitter) (problems: DataProblem[]) =
         let rows =
             problems |> Array.collect (fun p -> p.Starts |> Array.map (fun s -> p, s))
 
@@ -213,32 +181,76 @@ module DataFitter =
         let logDensities = values options fitter ends.Points data
         let firstOf = problems |> Array.scan (fun row p -> row + p.Starts.Length) 0
 
+        let valueOf (row: int) : float =
+            if ends.Statuses[row].IsNotFinite || Double.IsNaN logDensities[row] then
+                infinity
+            else
+                -logDensities[row]
+
+        let pointOf (row: int) : float[] = Array.sub ends.Points (row * n) n
+        let own (k: int) : int[] = [| firstOf[k] .. firstOf[k + 1] - 1 |]
+        let best = Array.init problems.Length (own >> Array.minBy valueOf)
+
+        // What the batch did not bring to a minimum goes on from all of its ends.
+        let left =
+            [|
+                for k in 0 .. problems.Length - 1 do
+                    if not ends.Statuses[best[k]].IsConverged then
+                        for row in own k -> k, row
+            |]
+
+        let polished =
+            left
+            |> Array.map (fun (k, row) ->
+                let data = columns fitter [| problems[k].Data |]
+
+                data, pointOf row, problems[k].Lower, problems[k].Upper)
+            |> DataPolish.run options fitter.Lengths fitter.Polish
+            |> Array.zip left
+            |> Array.groupBy (fun ((k, _), _) -> k)
+            |> Array.map (fun (k, several) -> k, several |> Array.map snd)
+            |> dict
+
+        let evaluationsOf (k: int) : int = own k |> Array.sumBy (fun row -> ends.Evaluations[row])
+
+        let lowest (several: Polished[]) : Polished =
+            several
+            |> Array.minBy (fun p ->
+                (if Double.IsNaN p.Value then infinity else p.Value), not p.Status.IsConverged)
+
         problems
         |> Array.mapi (fun k problem ->
-            let own = [| firstOf[k] .. firstOf[k + 1] - 1 |]
+            match polished.TryGetValue k with
+            | true, several ->
+                let found = lowest several
 
-            let valueOf (row: int) : float =
-                if ends.Statuses[row].IsNotFinite || Double.IsNaN logDensities[row] then
-                    infinity
-                else
-                    -logDensities[row]
-
-            let best = own |> Array.minBy valueOf
-            let point = Array.sub ends.Points (best * n) n
-            let evaluations = own |> Array.sumBy (fun row -> ends.Evaluations[row])
-
-            if ends.Statuses[best].IsConverged then
                 {
-                    TwiceNll = 2.0 * valueOf best
+                    TwiceNll = 2.0 * found.Value
+                    Point = found.Point
+                    Status = found.Status
+                    GradientNorm =
+                        Array.map2 (fun g l -> 2.0 * abs (g * l)) found.Projected fitter.Lengths
+                        |> Array.fold max 0.0
+                    Evaluations = evaluationsOf k + (several |> Array.sumBy _.Evaluations)
+                }
+            | _ ->
+                let point = pointOf best[k]
+
+                {
+                    TwiceNll = 2.0 * valueOf best[k]
                     Point = point
                     Status = FitStatus.Converged
                     GradientNorm =
-                        residual fitter problem point (Array.sub ends.Gradients (best * n) n)
-                    Evaluations = evaluations
-                }
-            else
-                let again = polished options fitter problem point
-                { again with Evaluations = again.Evaluations + evaluations })
+                        residual fitter problem point (Array.sub ends.Gradients (best[k] * n) n)
+                    Evaluations = evaluationsOf k
+                })
+
+    /// Fits all problems in one batch; of several starts the best end counts.
+    let fitAll (options: RunOptions) (fitter: DataFitter) (problems: DataProblem[]) : DataFit[] =
+        if problems.Length = 0 then
+            [||]
+        else
+            fitSome options fitter problems
 
     /// A problem of some data with some parameters fixed.
     let problem

@@ -17,7 +17,7 @@ type HessianSource =
 [<RequireQualifiedAccess>]
 module Hessian =
 
-    let private symmetrised (n: int) (rows: int) (values: float[]) : float[] =
+    let internal symmetrised (n: int) (rows: int) (values: float[]) : float[] =
         for r in 0 .. rows - 1 do
             for i in 0 .. n - 1 do
                 for j in 0 .. i - 1 do

@@ -134,8 +134,54 @@ module HypothesisTest =
              else
                  [||])
 
-    let private one (options: RunOptions) (fitter: DataFitter) (problem: DataProblem) : DataFit =
-        (DataFitter.fitAll options fitter [| problem |])[0]
+    /// The model whose free fits the statistic needs: priors that would pull parameters of interest are left out, and the parameter of interest
+    /// is free, or kept at 0 or above. With its name and the notes.
+    let modelOf
+        (statistic: TestStatistic)
+        (poi: string option)
+        (model: Likelihood)
+        : Likelihood * string * string list =
+        let name = poiOf model poi
+        let flat, notes = Profile.withoutPulls name model
+        withBounds name (TestStatistic.isBounded statistic) flat, name, notes
+
+    /// Tests of a model that is prepared already (`modelOf`): fits it to the data and to Asimov data, each fit from all starts.
+    let ofFitter
+        (options: RunOptions)
+        (statistic: TestStatistic)
+        (poi: string)
+        (starts: float[][])
+        (fitter: DataFitter)
+        : Tester =
+        let index = Profile.indexOf poi fitter.Fitter.Objective.Parameters
+
+        let observed = Simulate.observed fitter.Predictor
+        let problem fixing starts data = DataFitter.problem fixing starts data fitter
+
+        // Without signal; for a discovery the other hypothesis has one.
+        let mu = if statistic.IsQ0 then 1.0 else 0.0
+
+        let toData =
+            [| problem [] starts observed; problem [ poi, mu ] starts observed |]
+            |> DataFitter.fitAll options fitter
+
+        let free, reference = toData[0], toData[1]
+        let starts = Array.append [| reference.Point |] starts
+        let asimov = Simulate.expected options fitter.Predictor reference.Point
+
+        {
+            Fitter = fitter
+            Poi = poi
+            Index = index
+            Statistic = statistic
+            Observed = observed
+            Asimov = asimov
+            Free = free
+            AsimovFree = (DataFitter.fitAll options fitter [| problem [] starts asimov |])[0]
+            Reference = reference
+            Starts = starts
+            Notes = []
+        }
 
     /// Prepares tests of a model of terms. Priors of parameters of interest are left out if they are not flat, and the notes say so.
     let prepare
@@ -144,46 +190,10 @@ module HypothesisTest =
         (poi: string option)
         (model: Likelihood)
         : Tester =
-        let name = poiOf model poi
-        let flat, notes = Profile.withoutPulls name model
-
-        let fitter =
-            flat
-            |> withBounds name (TestStatistic.isBounded statistic)
-            |> DataFitter.prepare { FitOptions.Default with Run = options }
-
-        let index = Array.IndexOf(Likelihood.names model, name)
-        let starts = startsOf fitter
-        let observed = Simulate.observed fitter.Predictor
-        let problem fixing data = DataFitter.problem fixing starts data fitter
-
-        // Without signal; for a discovery the other hypothesis has one.
-        let reference =
-            let mu = if statistic.IsQ0 then 1.0 else 0.0
-            one options fitter (problem [ name, mu ] observed)
-
-        let asimov = Simulate.expected options fitter.Predictor reference.Point
-        let free = one options fitter (problem [] observed)
-
-        let asimovFree =
-            one
-                options
-                fitter
-                { problem [] asimov with Starts = Array.append [| reference.Point |] starts }
-
-        {
-            Fitter = fitter
-            Poi = name
-            Index = index
-            Statistic = statistic
-            Observed = observed
-            Asimov = asimov
-            Free = free
-            AsimovFree = asimovFree
-            Reference = reference
-            Starts = Array.append [| reference.Point |] starts
-            Notes = notes
-        }
+        let flat, name, notes = modelOf statistic poi model
+        let fitter = DataFitter.prepare { FitOptions.Default with Run = options } flat
+        let tester = ofFitter options statistic name (startsOf fitter) fitter
+        { tester with Notes = notes }
 
     /// The worst of several ends.
     let private worst (fits: DataFit list) : FitStatus =

@@ -41,6 +41,9 @@ type Intervals =
         /// The values at which all other parameters were fitted, ascending, and twice ΔNLL there.
         X: float[]
         TwiceDeltaNll: float[]
+        /// The largest step between values that were spread over the range: narrower pieces, and narrower gaps, are found where a local minimum or
+        /// maximum of the scan shows them, and missed where it does not.
+        Resolution: float
         /// The fit with the parameter free: what ΔNLL is relative to.
         Minimum: Fit
         /// How the worst fit ended, of those with a density.
@@ -59,7 +62,7 @@ type IntervalOptions =
         /// The first and the last value to look at, cut at the parameter's bounds. None takes the parameter's range and what is around the best fit, within its bounds,
         /// and goes on until the levels are crossed.
         Range: (float * float) option
-        /// How many values are spread over the range, besides those near the best fit: pieces that fall between two of them are missed.
+        /// How many values are spread over the range, besides those near the best fit.
         Count: int
         /// How to fit at each value.
         Fit: FitOptions
@@ -265,7 +268,50 @@ module Interval =
             else
                 Array.append known (fitted next) |> Array.sortBy _.X |> extended (rounds - 1)
 
-        let known = extended mostExtensions scanned
+        let levels = options.Levels |> List.map _.TwiceDeltaNll
+
+        /// Where a parabola through three neighbours has its extremum; in the middle of the longer side where that is no better.
+        let vertex (a: Knot) (b: Knot) (c: Knot) : float =
+            let p, q = b.X - a.X, b.X - c.X
+            let u, v = p * (b.T - c.T), q * (b.T - a.T)
+            let x = b.X - 0.5 * (p * u - q * v) / (u - v)
+            let nearest = 0.02 * (c.X - a.X)
+
+            if x > a.X && x < c.X && abs (x - b.X) > nearest then x
+            elif p > -q then b.X - 0.4 * p
+            else b.X - 0.4 * q
+
+        // Local minima above a level and local maxima below one may hide a piece or a gap between two values.
+        let rec sharpened (rounds: int) (known: Knot[]) : Knot[] =
+            let next =
+                Array.windowed 3 known
+                |> Array.choose (fun w ->
+                    let a, b, c = w[0], w[1], w[2]
+                    let isMinimum = b.T < a.T && b.T <= c.T || b.T <= a.T && b.T < c.T
+                    let isMaximum = b.T > a.T && b.T >= c.T || b.T >= a.T && b.T > c.T
+
+                    let rise = max (b.T - a.T) (b.T - c.T)
+
+                    let hides (level: float) : bool =
+                        (isMinimum && b.T > level)
+                        || (isMaximum && b.T <= level && b.T + 20.0 * rise > level)
+
+                    let isWide = c.X - a.X > 1e-3 * sigma
+                    let isReal = Double.IsFinite a.T && Double.IsFinite b.T && Double.IsFinite c.T
+
+                    if isWide && isReal && List.exists hides levels then
+                        Some(vertex a b c, [| a.Point; b.Point; c.Point |])
+                    else
+                        None)
+                |> Array.distinctBy fst
+
+            if next.Length = 0 || rounds = 0 then
+                known
+            else
+                Array.append known (fitted next) |> Array.sortBy _.X |> sharpened (rounds - 1)
+
+        let spread = extended mostExtensions scanned
+        let known = sharpened 8 spread
 
         let crossings =
             [|
@@ -358,6 +404,10 @@ module Interval =
             Intervals = found
             X = known |> Array.map _.X
             TwiceDeltaNll = known |> Array.map _.T
+            Resolution =
+                spread
+                |> Array.pairwise
+                |> Array.fold (fun most (a, b) -> max most (b.X - a.X)) 0.0
             Minimum = minimum
             Status =
                 Seq.append known (Seq.concat seen)

@@ -1,5 +1,7 @@
 namespace FunLik
 
+open System
+
 /// A crossing of a level, found with one density and again with an exact one.
 type RecheckedCrossing =
     {
@@ -23,7 +25,7 @@ type Recheck =
         Minimum: Fit
         /// Evaluations of the exact density, with its gradient, all fits together.
         ExactCalls: int
-        /// How the worst exact fit ended.
+        /// How the worst exact fit ended; `MaxIterations` where all converged and a crossing was not found.
         Status: FitStatus
     }
 
@@ -192,6 +194,9 @@ module Recheck =
             Interval.maxRounds
             (Array.map (fun (j, x) -> searches[fst open'[j]], x) >> evaluate)
         |> Array.iter2 (fun (k, _) b -> roots[k] <- Bracket.root b) open'
+
+        if status.IsConverged && roots |> Array.exists Double.IsNaN then
+            status <- FitStatus.MaxIterations
 
         {
             Crossings =

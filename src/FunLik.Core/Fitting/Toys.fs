@@ -2,9 +2,6 @@ namespace FunLik
 
 open System
 
-/// A probability from toys, with its binomial standard error.
-type ToyProbability = { Value: float; Error: float }
-
 /// A test of one value of the parameter of interest by toys: random data, of which each is fitted.
 type ToyTest =
     {
@@ -43,27 +40,25 @@ type ToyRun =
 [<RequireQualifiedAccess>]
 module Toys =
 
-    /// The statistic of μ for rows of data, two fits a row; NaN where one does not converge.
-    let statistics
+    /// Statistics of rows of data, each of a value of its own and from starts of its own, all in one batch of two fits a row; NaN where one
+    /// does not converge.
+    let statisticsOf
         (options: RunOptions)
         (tester: Tester)
-        (mu: float)
-        (starts: float[][])
-        (data: float[])
+        (cases: (float * float[][] * float[])[])
         : float[] =
-        let size = tester.Observed.Length
-        let rows = data.Length / max 1 size
-
-        let problems (fixing: (string * float) list) : DataProblem[] =
-            let like = DataFitter.problem fixing starts [||] tester.Fitter
-            Array.init rows (fun r -> { like with Data = Array.sub data (r * size) size })
+        let problems (fixing: float -> (string * float) list) : DataProblem[] =
+            cases
+            |> Array.map (fun (mu, starts, data) ->
+                DataFitter.problem (fixing mu) starts data tester.Fitter)
 
         let fits =
-            Array.append (problems []) (problems [ tester.Poi, mu ])
+            Array.append (problems (fun _ -> [])) (problems (fun mu -> [ tester.Poi, mu ]))
             |> DataFitter.fitAll options tester.Fitter
 
-        Array.init rows (fun r ->
-            let free, held = fits[r], fits[rows + r]
+        cases
+        |> Array.mapi (fun r (mu, _, _) ->
+            let free, held = fits[r], fits[cases.Length + r]
 
             if free.Status.IsConverged && held.Status.IsConverged then
                 TestStatistic.value
@@ -74,25 +69,50 @@ module Toys =
             else
                 nan)
 
-    let private probability (observed: float) (toys: float[]) : ToyProbability =
-        let n = float toys.Length
-        // A toy that is the data again counts, whatever rounding says.
-        let bound = observed - 1e-9 * (1.0 + observed)
-        let p = (toys |> Array.sumBy (fun t -> if t >= bound then 1.0 else 0.0)) / n
-        { Value = p; Error = sqrt (p * (1.0 - p) / n) }
+    /// The statistic of μ for rows of data, two fits a row; NaN where one does not converge.
+    let statistics
+        (options: RunOptions)
+        (tester: Tester)
+        (mu: float)
+        (starts: float[][])
+        (data: float[])
+        : float[] =
+        data
+        |> Array.chunkBySize (max 1 tester.Observed.Length)
+        |> Array.map (fun row -> mu, starts, row)
+        |> statisticsOf options tester
 
     /// Toys that are fitted at once.
-    let private block = 10_000
+    let internal block = 10_000
+
+    /// The statistic of μ for toys of a point, block by block: toy r is from `Key.fold r`.
+    let distribution
+        (options: RunOptions)
+        (tester: Tester)
+        (mu: float)
+        (point: float[])
+        (count: int)
+        (key: Key)
+        : float[] =
+        [| 0..block .. count - 1 |]
+        |> Array.collect (fun first ->
+            Simulate.toys
+                options
+                tester.Fitter.Predictor
+                point
+                first
+                (min block (count - first))
+                key
+            |> statistics options tester mu [| point; tester.Free.Point |])
 
     let private ofStatistics
         (asymptotic: HypothesisTest)
         (signal: float[])
         (background: float[])
         : ToyTest =
-        let good (all: float[]) : float[] = all |> Array.filter (Double.IsNaN >> not)
-        let clsb = probability asymptotic.Statistic (good signal)
-        let clb = probability asymptotic.Statistic (good background)
-        let cls = clsb.Value / clb.Value
+        let clsb = ToyProbability.ofToys asymptotic.Statistic signal
+        let clb = ToyProbability.ofToys asymptotic.Statistic background
+        let lost (toys: float[]) : int = toys |> Array.filter Double.IsNaN |> Array.length
 
         {
             Mu = asymptotic.Mu
@@ -101,17 +121,8 @@ module Toys =
             Background = background
             Clsb = clsb
             Clb = clb
-            Cls =
-                {
-                    Value = cls
-                    Error =
-                        cls
-                        * sqrt ((clsb.Error / clsb.Value) ** 2.0 + (clb.Error / clb.Value) ** 2.0)
-                }
-            Lost =
-                signal.Length + background.Length
-                - (good signal).Length
-                - (good background).Length
+            Cls = ToyProbability.ratio clsb clb
+            Lost = lost signal + lost background
             Status = asymptotic.Status
         }
 

@@ -64,17 +64,27 @@ module internal ArgumentForms =
                 | Points _ -> "the points: JSON, or .npy of one or two axes"
                 | Gradient -> "the gradient of the log density too"
 
+    /// Options of all verbs that fit: what is kept at values.
+    [<DisableHelpFlags>]
+    type HoldArgument =
+        | [<EqualsAssignmentOrSpaced>] Fix of ``NAME=VALUE``: string
+        | Frozen
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Fix _ -> "keeps a parameter at a value; may be repeated"
+                | Frozen -> "keeps the other pois at their nominal values; nuisances are profiled"
+
     /// Options of `funlik fit`.
     [<DisableHelpFlags>]
     type FitArgument =
-        | [<EqualsAssignmentOrSpaced>] Fix of ``NAME=VALUE``: string
         | [<Unique; EqualsAssignmentOrSpaced>] Poi of NAME: string
         | [<Unique; EqualsAssignmentOrSpaced>] Starts of N: string
 
         interface IArgParserTemplate with
             member this.Usage =
                 match this with
-                | Fix _ -> "keeps a parameter at a value; may be repeated"
                 | Poi _ -> "the parameter of interest (default: the model's)"
                 | Starts _ -> "from how many points to minimise (default: what the model needs)"
 
@@ -85,7 +95,8 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] From of A: string
         | [<Unique; EqualsAssignmentOrSpaced>] To of B: string
         | [<Unique; EqualsAssignmentOrSpaced>] Count of N: string
-        | Frozen
+        | [<Unique; EqualsAssignmentOrSpaced>] Draws of DIR: string
+        | [<EqualsAssignmentOrSpaced>] Width of W: string
 
         interface IArgParserTemplate with
             member this.Usage =
@@ -94,7 +105,10 @@ module internal ArgumentForms =
                 | From _ -> "the first value"
                 | To _ -> "the last value"
                 | Count _ -> "how many values, evenly spaced, both ends among them"
-                | Frozen -> "keeps the other pois at their nominal values; nuisances are profiled"
+                | Draws _ ->
+                    "reads the scan off draws, such as `funlik sample` leaves; beside a --model, the exact one too"
+                | Width _ ->
+                    "the width of the bins of draws; may be repeated (default: .01, .02, .05, .1, .2)"
 
     /// Options of `funlik profile`.
     [<DisableHelpFlags>]
@@ -118,6 +132,11 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] From of A: string
         | [<Unique; EqualsAssignmentOrSpaced>] To of B: string
         | [<Unique; EqualsAssignmentOrSpaced>] Count of N: string
+        | [<MainCommand; Unique>] Bundle of BUNDLE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Against of FILE: string
+        | Feldman_Cousins
+        | [<Unique; EqualsAssignmentOrSpaced>] Toys of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
 
         interface IArgParserTemplate with
             member this.Usage =
@@ -126,7 +145,14 @@ module internal ArgumentForms =
                 | Level _ -> "a probability; may be repeated (default: twice ΔNLL of 1 and of 3.84)"
                 | From _ -> "the first value to look at (default: the parameter's range)"
                 | To _ -> "the last value to look at"
-                | Count _ -> "how many values are spread over the range (default: 41)"
+                | Count _ -> "how many values are spread over the range (default: 41; 21 with toys)"
+                | Bundle _ -> "the folder of a surrogate, beside --against"
+                | Against _ ->
+                    "the exact model's file: the surrogate's ends are found again with it"
+                | Feldman_Cousins ->
+                    "ordered by likelihood ratio, with the probabilities of toys in place of χ²"
+                | Toys _ -> "the largest number of toys at one value (default: 10000)"
+                | Seed _ -> "the seed of the toys (default: 1)"
 
     /// Options of `funlik contour`.
     [<DisableHelpFlags>]
@@ -135,7 +161,6 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] Y of ``NAME,A,B``: string
         | [<Unique; EqualsAssignmentOrSpaced>] Count of N: string
         | [<EqualsAssignmentOrSpaced>] Level of P: string
-        | Frozen
 
         interface IArgParserTemplate with
             member this.Usage =
@@ -145,7 +170,6 @@ module internal ArgumentForms =
                 | Count _ -> "how many values of each, evenly spaced (default: 41)"
                 | Level _ ->
                     "a probability; may be repeated (default: twice ΔNLL of 2.30 and of 5.99)"
-                | Frozen -> "keeps the other pois at their nominal values; nuisances are profiled"
 
     /// Options of `funlik impacts`.
     [<DisableHelpFlags>]
@@ -211,6 +235,34 @@ module internal ArgumentForms =
                 match this with
                 | Mu _ -> "the value to test"
                 | Toys _ -> "toys with the signal, and as many without (default: 10000)"
+                | Seed _ -> "the seed of all randomness (default: 1)"
+
+    /// Options of `funlik gof`.
+    [<DisableHelpFlags>]
+    type GofArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Toys of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Toys _ -> "toys from the best fit (default: 1000; 0 makes none)"
+                | Seed _ -> "the seed of all randomness (default: 1)"
+
+    /// Options of `funlik wilks`.
+    [<DisableHelpFlags>]
+    type WilksArgument =
+        | [<Unique; EqualsAssignmentOrSpaced>] Mu of X: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Poi of NAME: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Toys of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Mu _ -> "the value at which toys are made and tested"
+                | Poi _ -> "the parameter of interest (default: the model's only one)"
+                | Toys _ -> "how many toys (default: 10000)"
                 | Seed _ -> "the seed of all randomness (default: 1)"
 
     /// Options of `funlik sample`.

@@ -77,16 +77,19 @@ module internal ArgumentRequests =
         |> Result.bind (text "--points")
         |> Result.map (fun points -> { Points = points; Gradient = given.Contains Gradient })
 
-    let fitRequest (given: ParseResults<FitArgument>) : Result<FitRequest, Error list> =
-        let fixings =
-            given.GetResults Fix
-            |> List.map (assignment "--fix")
-            |> Error.collect
-            |> Result.bind (unique "--fix")
+    let held (given: ParseResults<HoldArgument>) : Result<Held, Error list> =
+        given.GetResults Fix
+        |> List.map (assignment "--fix")
+        |> Error.collect
+        |> Result.bind (unique "--fix")
+        |> Result.map (fun values -> { Fix = values; Frozen = given.Contains Frozen })
 
-        Validation.map3
-            (fun fixings poi starts -> { Fix = fixings; Poi = poi; Starts = starts })
-            fixings
+    let fitRequest
+        (held: Held)
+        (given: ParseResults<FitArgument>)
+        : Result<FitRequest, Error list> =
+        Validation.map2
+            (fun poi starts -> { Held = held; Poi = poi; Starts = starts })
             (given.TryGetResult FitArgument.Poi |> optional (text "--poi"))
             (given.TryGetResult Starts |> optional (whole "--starts" 1))
 
@@ -137,6 +140,7 @@ module internal ArgumentRequests =
              |> Result.bind (text "--points"))
 
     let intervalRequest
+        (held: Held)
         (given: ParseResults<IntervalArgument>)
         : Result<IntervalRequest, Error list> =
         let range =
@@ -153,7 +157,13 @@ module internal ArgumentRequests =
 
         Validation.map3
             (fun parameter levels range count ->
-                { Parameter = parameter; Levels = levels; Range = range; Count = count })
+                {
+                    Parameter = parameter
+                    Levels = levels
+                    Range = range
+                    Count = count
+                    Held = held
+                })
             (given.TryGetResult IntervalArgument.Parameter
              |> required "--parameter"
              |> Result.bind (text "--parameter"))
@@ -163,7 +173,10 @@ module internal ArgumentRequests =
             given.TryGetResult IntervalArgument.Count |> optional (whole "--count" 2)
         )
 
-    let contourRequest (given: ParseResults<ContourArgument>) : Result<ContourRequest, Error list> =
+    let contourRequest
+        (held: Held)
+        (given: ParseResults<ContourArgument>)
+        : Result<ContourRequest, Error list> =
         let axis (option: string) (value: string) : Result<ContourAxis, Error list> =
             match value.Split ',' |> Array.map _.Trim() with
             | [| name; first; last |] when name <> "" ->
@@ -190,17 +203,25 @@ module internal ArgumentRequests =
                     Y = y
                     Count = count |> Option.defaultValue 41
                     Levels = levels
-                    Frozen = given.Contains ContourArgument.Frozen
+                    Held = held
                 })
             (given.TryGetResult ContourArgument.X |> side "--x")
             (given.TryGetResult ContourArgument.Y |> side "--y")
             (given.TryGetResult ContourArgument.Count |> optional (whole "--count" 2))
         |> Validation.apply (given.GetResults ContourArgument.Level |> levels)
 
-    let impactsRequest (given: ParseResults<ImpactsArgument>) : Result<string option, Error list> =
-        given.TryGetResult ImpactsArgument.Poi |> optional (text "--poi")
+    let impactsRequest
+        (held: Held)
+        (given: ParseResults<ImpactsArgument>)
+        : Result<ImpactsRequest, Error list> =
+        given.TryGetResult ImpactsArgument.Poi
+        |> optional (text "--poi")
+        |> Result.map (fun poi -> { Poi = poi; Held = held })
 
-    let scanRequest (given: ParseResults<ScanArgument>) : Result<ScanRequest, Error list> =
+    let scanRequest
+        (held: Held)
+        (given: ParseResults<ScanArgument>)
+        : Result<ScanRequest, Error list> =
         let check (request: ScanRequest) : Result<ScanRequest, Error list> =
             if request.From > request.To || (request.From = request.To && request.Count > 1) then
                 wrong "--to" "the last value is not above the first"
@@ -220,13 +241,7 @@ module internal ArgumentRequests =
 
         Validation.map3
             (fun parameter first last count ->
-                {
-                    Parameter = parameter
-                    From = first
-                    To = last
-                    Count = count
-                    Frozen = given.Contains ScanArgument.Frozen
-                })
+                { Parameter = parameter; From = first; To = last; Count = count; Held = held })
             (given.TryGetResult ScanArgument.Parameter |> need "--parameter" text)
             (given.TryGetResult ScanArgument.From |> need "--from" number)
             (given.TryGetResult ScanArgument.To |> need "--to" number)
@@ -239,7 +254,10 @@ module internal ArgumentRequests =
     let seed (given: string option) : Result<int, Error list> =
         given |> optional (whole "--seed" 0) |> Result.map (Option.defaultValue 1)
 
-    let testRequest (given: ParseResults<TestArgument>) : Result<TestRequest, Error list> =
+    let testRequest
+        (held: Result<Held, Error list>)
+        (given: ParseResults<TestArgument>)
+        : Result<TestRequest, Error list> =
         let statistic (name: string) : Result<TestStatistic, Error list> =
             match TestStatistic.names |> List.tryFind (fun (known, _) -> known = name) with
             | Some(_, statistic) -> Ok statistic
@@ -249,47 +267,25 @@ module internal ArgumentRequests =
                 |> Error.expected (TestStatistic.names |> List.map fst |> String.concat ", ")
                 |> Error.fail
 
-        Validation.map2
-            (fun poi statistic ->
-                { Poi = poi; Statistic = statistic |> Option.defaultValue TestStatistic.QTilde })
+        Validation.map3
+            (fun poi statistic held ->
+                {
+                    Poi = poi
+                    Statistic = statistic |> Option.defaultValue TestStatistic.QTilde
+                    Held = held
+                })
             (given.TryGetResult TestArgument.Poi |> optional (text "--poi"))
             (given.TryGetResult Statistic |> optional statistic)
+            held
 
     let mu (given: string option) : Result<float, Error list> =
         given |> required "--mu" |> Result.bind (number "--mu")
 
-    /// Takes the options of a model and of a test out of the arguments, and reads the rest by the verb's own parser.
-    let ofTest<'T when 'T :> IArgParserTemplate>
-        (request: ModelSource -> TestRequest -> ParseResults<'T> -> Result<Verb, Error list>)
-        (command: string)
-        (arguments: string list)
-        : Result<Verb, Error list> =
-        extract<ModelArgument> command false arguments
-        |> Result.bind (fun model ->
-            extract<TestArgument> command false model.UnrecognizedCliParams
-            |> Result.bind (fun test ->
-                Validation.map3
-                    (fun source asked rest -> request source asked rest)
-                    (modelSource model)
-                    (testRequest test)
-                    (extract<'T> command true test.UnrecognizedCliParams)
-                |> Result.bind id))
-
-    let clsRequest source test (given: ParseResults<ClsArgument>) : Result<Verb, Error list> =
-        given.TryGetResult ClsArgument.Mu
-        |> mu
-        |> Result.map (fun mu -> Verb.Cls(source, test, mu))
-
-    let limitRequest source test (given: ParseResults<LimitArgument>) =
-        given.TryGetResult LimitArgument.Level
-        |> optional level
-        |> Result.map (fun level -> Verb.Limit(source, test, level |> Option.defaultValue 0.95))
-
     /// The largest number of toys.
     let mostToys = 10_000_000
 
-    let toys (value: string) : Result<int, Error list> =
-        whole "--toys" 10 value
+    let toysFrom (least: int) (value: string) : Result<int, Error list> =
+        whole "--toys" least value
         |> Result.bind (fun count ->
             if count <= mostToys then
                 Ok count
@@ -299,21 +295,43 @@ module internal ArgumentRequests =
                 |> Error.expected $"{mostToys} at most"
                 |> Error.fail)
 
-    let toysRequest source test (given: ParseResults<ToysArgument>) =
+    /// So many toys at least, and so many where nobody says.
+    let plan
+        (least: int)
+        (usual: int)
+        (toys: string option)
+        (seedOf: string option)
+        : Result<ToyPlan, Error list> =
+        Validation.map2
+            (fun toys seed -> { Toys = toys |> Option.defaultValue usual; Seed = seed })
+            (toys |> optional (toysFrom least))
+            (seed seedOf)
+
+    let gofRequest
+        (held: Held)
+        (given: ParseResults<GofArgument>)
+        : Result<GofRequest, Error list> =
+        plan 0 1000 (given.TryGetResult GofArgument.Toys) (given.TryGetResult GofArgument.Seed)
+        |> Result.map (fun plan -> { Plan = plan; Held = held })
+
+    let wilksRequest
+        (held: Held)
+        (given: ParseResults<WilksArgument>)
+        : Result<ToysRequest, Error list> =
         Validation.map3
-            (fun mu toys seed ->
-                Verb.Toys(
-                    source,
-                    {
-                        Test = test
-                        Mu = mu
-                        Toys = toys |> Option.defaultValue 10_000
-                        Seed = seed
-                    }
-                ))
-            (given.TryGetResult ToysArgument.Mu |> mu)
-            (given.TryGetResult Toys |> optional toys)
-            (given.TryGetResult ToysArgument.Seed |> seed)
+            (fun mu poi plan ->
+                {
+                    Test = { Poi = poi; Statistic = TestStatistic.T; Held = held }
+                    Mu = mu
+                    Plan = plan
+                })
+            (given.TryGetResult WilksArgument.Mu |> mu)
+            (given.TryGetResult WilksArgument.Poi |> optional (text "--poi"))
+            (plan
+                20
+                10_000
+                (given.TryGetResult WilksArgument.Toys)
+                (given.TryGetResult WilksArgument.Seed))
 
     let folder (given: string option) : Result<string, Error list> =
         given |> required "--out" |> Result.bind (text "--out")

@@ -4,6 +4,7 @@ open Argu
 open FunLik.ArgumentForms
 open FunLik.ArgumentValues
 open FunLik.ArgumentRequests
+open FunLik.ArgumentVerbs
 
 /// The command line as a value.
 [<RequireQualifiedAccess>]
@@ -39,17 +40,27 @@ module Arguments =
             {
                 Name = "fit"
                 Summary = "the largest log density and where it is"
-                Syntax = "--model FILE [--fix NAME=VALUE].. [--poi NAME] [--starts N]"
-                Options = [ optionsText<FitArgument>; optionsText<ModelArgument> ]
-                Read = ofModel fitRequest Verb.Fit
+                Syntax = "--model FILE [--fix NAME=VALUE].. [--frozen] [--poi NAME] [--starts N]"
+                Options =
+                    [
+                        optionsText<FitArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofHeld fitRequest Verb.Fit
             }
             {
                 Name = "scan"
                 Summary = "twice ΔNLL along a parameter, the others profiled"
                 Syntax =
-                    "--model FILE --parameter NAME --from A --to B --count N [--frozen] [--page FILE]"
-                Options = [ optionsText<ScanArgument>; optionsText<ModelArgument> ]
-                Read = ofModel scanRequest Verb.Scan
+                    "--model FILE | --draws DIR --parameter NAME --from A --to B --count N [--fix NAME=VALUE].. [--frozen] [--page FILE]"
+                Options =
+                    [
+                        optionsText<ScanArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = besideHeld<ScanArgument> scanVerb
             }
             {
                 Name = "profile"
@@ -62,24 +73,39 @@ module Arguments =
                 Name = "interval"
                 Summary = "confidence intervals of a parameter, as unions of pieces"
                 Syntax =
-                    "--model FILE --parameter NAME [--level P].. [--from A --to B] [--count N] [--page FILE]"
-                Options = [ optionsText<IntervalArgument>; optionsText<ModelArgument> ]
-                Read = ofModel intervalRequest Verb.Interval
+                    "--model FILE | BUNDLE --against FILE --parameter NAME [--level P].. [--from A --to B] [--feldman-cousins] [--page FILE]"
+                Options =
+                    [
+                        optionsText<IntervalArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = besideHeld<IntervalArgument> intervalVerb
             }
             {
                 Name = "contour"
                 Summary = "contours of two parameters, the others profiled"
                 Syntax =
-                    "--model FILE --x NAME,A,B --y NAME,A,B [--count N] [--level P].. [--frozen] [--page FILE]"
-                Options = [ optionsText<ContourArgument>; optionsText<ModelArgument> ]
-                Read = ofModel contourRequest Verb.Contour
+                    "--model FILE --x NAME,A,B --y NAME,A,B [--count N] [--level P].. [--fix NAME=VALUE].. [--frozen] [--page FILE]"
+                Options =
+                    [
+                        optionsText<ContourArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofHeld contourRequest Verb.Contour
             }
             {
                 Name = "impacts"
                 Summary = "pulls of the nuisances and their impacts, ranked"
-                Syntax = "--model FILE [--poi NAME] [--page FILE]"
-                Options = [ optionsText<ImpactsArgument>; optionsText<ModelArgument> ]
-                Read = ofModel impactsRequest Verb.Impacts
+                Syntax = "--model FILE [--poi NAME] [--fix NAME=VALUE].. [--frozen] [--page FILE]"
+                Options =
+                    [
+                        optionsText<ImpactsArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofHeld impactsRequest Verb.Impacts
             }
             {
                 Name = "cls"
@@ -89,6 +115,7 @@ module Arguments =
                     [
                         optionsText<ClsArgument>
                         optionsText<TestArgument>
+                        optionsText<HoldArgument>
                         optionsText<ModelArgument>
                     ]
                 Read = ofTest<ClsArgument> clsRequest
@@ -101,6 +128,7 @@ module Arguments =
                     [
                         optionsText<LimitArgument>
                         optionsText<TestArgument>
+                        optionsText<HoldArgument>
                         optionsText<ModelArgument>
                     ]
                 Read = ofTest<LimitArgument> limitRequest
@@ -114,9 +142,34 @@ module Arguments =
                     [
                         optionsText<ToysArgument>
                         optionsText<TestArgument>
+                        optionsText<HoldArgument>
                         optionsText<ModelArgument>
                     ]
                 Read = ofTest<ToysArgument> toysRequest
+            }
+            {
+                Name = "gof"
+                Summary = "goodness of fit beside the saturated model, by χ² and by toys"
+                Syntax = "--model FILE [--toys N] [--seed S] [--fix NAME=VALUE].. [--frozen]"
+                Options =
+                    [
+                        optionsText<GofArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofHeld gofRequest Verb.Gof
+            }
+            {
+                Name = "wilks"
+                Summary = "whether t of toys is distributed as χ², which intervals take for granted"
+                Syntax = "--model FILE --mu X [--toys N] [--seed S] [--poi NAME]"
+                Options =
+                    [
+                        optionsText<WilksArgument>
+                        optionsText<HoldArgument>
+                        optionsText<ModelArgument>
+                    ]
+                Read = ofHeld wilksRequest Verb.Wilks
             }
             {
                 Name = "inspect"

@@ -20,9 +20,13 @@ module Bounding =
             }
 
         context.Progress { Stage = "looking for intervals"; Done = 0L; Total = 0L }
-        Interval.findWith options request.Parameter model
 
-    let private kindName (kind: IntervalEndKind) : string =
+        Hold.apply [ request.Parameter ] request.Held model
+        |> Error.orRaise
+        |> Interval.findWith options request.Parameter
+
+    /// The name of a kind of end in JSON.
+    let kindName (kind: IntervalEndKind) : string =
         match kind with
         | IntervalEndKind.Crossing -> "crossing"
         | IntervalEndKind.Bound -> "bound"
@@ -56,6 +60,7 @@ module Bounding =
                 "minus", JsonValue.ofOption JsonValue.Number minus
                 "plus", JsonValue.ofOption JsonValue.Number plus
                 "intervals", found.Intervals |> List.map intervalJson |> JsonValue.List
+                "resolution", JsonValue.Number found.Resolution
                 "status", JsonValue.Text(Fitting.statusName found.Status)
                 "minimum", Fitting.json found.Minimum
                 "evaluations", JsonValue.Int(int64 found.Evaluations)
@@ -105,5 +110,9 @@ module Bounding =
                         TextTable.words ""
                     ]
                     rows
+                @ [
+                    ""
+                    $"from a scan in steps of {TextTable.significant 3 found.Resolution}; narrower pieces are found where a local minimum of it shows them"
+                ]
             Notes = found.Notes
         }

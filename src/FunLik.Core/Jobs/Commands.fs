@@ -63,6 +63,7 @@ module Commands =
         | Verb.Fit(source, request) ->
             read source
             |> Result.map (fun model ->
+                let request = Fitting.resolved request model.Likelihood
                 Fitting.run context request model.Likelihood |> Fitting.report request)
             |> alone
         | Verb.Scan(source, request) ->
@@ -70,6 +71,13 @@ module Commands =
             |> Result.map (fun model ->
                 Scanning.run context request model.Likelihood
                 |> both Scanning.report ResultPage.ofScan model.Likelihood)
+        | Verb.DrawScan(source, request) ->
+            match source with
+            | Some source -> read source |> Result.map (fun model -> Some model.Likelihood)
+            | None -> Ok None
+            |> Result.bind (DrawScanning.run context request)
+            |> Result.map DrawScanning.report
+            |> alone
         | Verb.Profile(source, request) ->
             read source
             |> Result.bind (fun model ->
@@ -87,15 +95,28 @@ module Commands =
             |> Result.map (fun model ->
                 Bounding.run context request model.Likelihood
                 |> both Bounding.report ResultPage.ofIntervals model.Likelihood)
+        | Verb.ToyInterval(source, request, plan) ->
+            read source
+            |> Result.map (fun model ->
+                ToyBounding.run context request plan model.Likelihood |> ToyBounding.report plan)
+            |> alone
+        | Verb.Recheck(against, bundle, request) ->
+            Validation.map2
+                (fun (bundle: Bundle) (model: LoadedModel) ->
+                    Rechecking.run context request bundle.Likelihood model.Likelihood
+                    |> Rechecking.report)
+                (Bundle.read bundle)
+                (read against)
+            |> alone
         | Verb.Contour(source, request) ->
             read source
             |> Result.map (fun model ->
                 Contouring.run context request model.Likelihood
                 |> both Contouring.report ResultPage.ofContours model.Likelihood)
-        | Verb.Impacts(source, poi) ->
+        | Verb.Impacts(source, request) ->
             read source
             |> Result.map (fun model ->
-                Ranking.run context poi model.Likelihood
+                Ranking.run context request model.Likelihood
                 |> both Ranking.report ResultPage.ofImpacts model.Likelihood)
         | Verb.Cls(source, request, mu) ->
             read source
@@ -111,6 +132,14 @@ module Commands =
             |> Result.map (fun model ->
                 let report, page = Testing.toys context request model.Likelihood
                 { Report = report; Page = Some page })
+        | Verb.Gof(source, request) ->
+            read source
+            |> Result.map (fun model -> Examining.gof context request model.Likelihood)
+            |> alone
+        | Verb.Wilks(source, request) ->
+            read source
+            |> Result.map (fun model -> Examining.wilks context request model.Likelihood)
+            |> alone
         | Verb.Sample(source, request) ->
             JobContext.subject { Model = Some source; Data = None }
             |> Result.bind (Drawing.run context request)
@@ -171,7 +200,12 @@ module Commands =
         | Some file, Some page ->
             context.Progress { Stage = "writing the page"; Done = 0L; Total = 0L }
             Page.write file (page ()) |> Result.map (fun () -> said.Report)
-        | _ -> Ok said.Report
+        | Some _, None ->
+            Error.make ErrorKind.Usage "there is no page of this"
+            |> Error.at "--page"
+            |> Error.hint "Pages are of scans and intervals of a model by χ²."
+            |> Error.fail
+        | None, _ -> Ok said.Report
 
     /// Whether a command line asks for JSON, readable or not.
     let wantsJson (arguments: string seq) : bool = arguments |> Seq.contains "--json"

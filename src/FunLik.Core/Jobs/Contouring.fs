@@ -10,10 +10,14 @@ module Contouring =
         (request: ContourRequest)
         (model: Likelihood)
         : GridScan * Contour list =
+        Hold.valuesOf [ request.X.Parameter; request.Y.Parameter ] request.Held model
+        |> Error.orRaise
+        |> ignore
+
         let options =
             {
-                Fit = { FitOptions.Default with Run = context.Options }
-                Frozen = request.Frozen
+                Fit = { FitOptions.Default with Run = context.Options; Fixed = request.Held.Fix }
+                Frozen = request.Held.Frozen
             }
 
         let levels =

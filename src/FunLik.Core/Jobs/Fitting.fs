@@ -22,12 +22,31 @@ module Fitting =
         | FitStatus.NotFinite -> "not converged: no start has a density"
         | FitStatus.Unbounded -> "not converged: the density has no upper bound"
 
+    /// The request with what is frozen written out as fixed: all parameters of interest but the one that is named or the only one, and
+    /// those that are fixed anyway.
+    let resolved (request: FitRequest) (model: Likelihood) : FitRequest =
+        let pois =
+            Likelihood.parameters model |> Array.filter _.Kind.IsPoi |> Array.map _.Name
+
+        let own =
+            match request.Poi with
+            | Some name -> [ name ]
+            | None -> pois |> Array.tryExactlyOne |> Option.toList
+
+        let fixed' = request.Held.Fix |> List.map fst
+
+        let frozen =
+            Hold.valuesOf (own @ fixed') { request.Held with Fix = [] } model
+            |> Error.orRaise
+
+        { request with Held = { Fix = request.Held.Fix @ frozen; Frozen = false } }
+
     /// Fits a model as it was asked.
     let run (context: VerbContext) (request: FitRequest) (model: Likelihood) : Fit =
         let options =
             { FitOptions.Default with
                 Starts = request.Starts
-                Fixed = request.Fix
+                Fixed = (resolved request model).Held.Fix
                 Covariance = true
                 Run = context.Options
             }
@@ -140,7 +159,7 @@ module Fitting =
                     $"twiceNll {TextTable.fixedPoint 8 fit.TwiceNll} (-2 log density, all constants kept)"
                     ""
                 ]
-                @ parameterLines request.Fix fit
+                @ parameterLines request.Held.Fix fit
                 @ minimumLines fit
                 @ [
                     ""

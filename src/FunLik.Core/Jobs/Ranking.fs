@@ -5,9 +5,13 @@ namespace FunLik
 module Ranking =
 
     /// Pulls and impacts as they were asked.
-    let run (context: VerbContext) (poi: string option) (model: Likelihood) : Impacts =
+    let run (context: VerbContext) (request: ImpactsRequest) (model: Likelihood) : Impacts =
         context.Progress { Stage = "fitting"; Done = 0L; Total = 0L }
-        Impact.all { FitOptions.Default with Run = context.Options } poi model
+        let poi = HypothesisTest.poiOf model request.Poi
+
+        Hold.apply [ poi ] request.Held model
+        |> Error.orRaise
+        |> Impact.all { FitOptions.Default with Run = context.Options } (Some poi)
 
     let private optional (value: float option) : JsonValue =
         JsonValue.ofOption JsonValue.Number value

@@ -31,8 +31,8 @@ type EvalRequest =
 /// What `funlik fit` is asked.
 type FitRequest =
     {
-        /// Parameters that stay at a value.
-        Fix: (string * float) list
+        /// What stays at values.
+        Held: Held
         /// The parameter of interest, where it is not the model's.
         Poi: string option
         /// The number of starts, where it is not what the model needs.
@@ -50,8 +50,25 @@ type ScanRequest =
         To: float
         /// Number of values.
         Count: int
-        /// Whether the other pois stay at their nominal values.
-        Frozen: bool
+        /// What stays at values.
+        Held: Held
+    }
+
+/// What `funlik scan` is asked of draws.
+type DrawScanRequest =
+    {
+        /// The folder of the draws.
+        Draws: string
+        /// The parameter.
+        Parameter: string
+        /// First value.
+        From: float
+        /// Last value.
+        To: float
+        /// Number of values.
+        Count: int
+        /// Widths of the bins around the values; none takes .01 to .2.
+        Widths: float list
     }
 
 /// What `funlik profile` is asked.
@@ -65,6 +82,15 @@ type ProfileRequest =
         Hessian: bool
     }
 
+/// Toys that a verb makes.
+type ToyPlan =
+    {
+        /// How many.
+        Toys: int
+        /// The seed of all randomness.
+        Seed: int
+    }
+
 /// What `funlik interval` is asked.
 type IntervalRequest =
     {
@@ -76,6 +102,8 @@ type IntervalRequest =
         Range: (float * float) option
         /// How many values are spread over the range.
         Count: int option
+        /// What stays at values.
+        Held: Held
     }
 
 /// A side of the grid of `funlik contour`.
@@ -92,8 +120,26 @@ type ContourRequest =
         Count: int
         /// Probabilities; none takes twice ΔNLL of 2.30 and 5.99.
         Levels: float list
-        /// Whether the other pois stay at their nominal values.
-        Frozen: bool
+        /// What stays at values.
+        Held: Held
+    }
+
+/// What `funlik impacts` is asked.
+type ImpactsRequest =
+    {
+        /// The parameter of interest, where it is not the model's only one.
+        Poi: string option
+        /// What stays at values.
+        Held: Held
+    }
+
+/// What `funlik gof` is asked.
+type GofRequest =
+    {
+        /// The toys; 0 makes none.
+        Plan: ToyPlan
+        /// What stays at values.
+        Held: Held
     }
 
 /// What the tests of a parameter of interest are asked.
@@ -103,6 +149,8 @@ type TestRequest =
         Poi: string option
         /// The statistic.
         Statistic: TestStatistic
+        /// What stays at values.
+        Held: Held
     }
 
 /// What `funlik toys` is asked.
@@ -113,9 +161,7 @@ type ToysRequest =
         /// The value to test.
         Mu: float
         /// Toys with the signal, and as many without.
-        Toys: int
-        /// The seed of all randomness.
-        Seed: int
+        Plan: ToyPlan
     }
 
 /// What `funlik sample` is asked.
@@ -208,14 +254,19 @@ type Verb =
     | Eval of ModelSource * EvalRequest
     | Fit of ModelSource * FitRequest
     | Scan of ModelSource * ScanRequest
+    | DrawScan of exact: ModelSource option * DrawScanRequest
     | Profile of ModelSource * ProfileRequest
     | Interval of ModelSource * IntervalRequest
+    | ToyInterval of ModelSource * IntervalRequest * ToyPlan
+    | Recheck of against: ModelSource * bundle: string * IntervalRequest
     | Contour of ModelSource * ContourRequest
-    | Impacts of ModelSource * poi: string option
+    | Impacts of ModelSource * ImpactsRequest
     | Inspect of ModelSource
     | Cls of ModelSource * TestRequest * mu: float
     | Limit of ModelSource * TestRequest * level: float
     | Toys of ModelSource * ToysRequest
+    | Gof of ModelSource * GofRequest
+    | Wilks of ModelSource * ToysRequest
     | Sample of ModelSource * SampleRequest
     | Train of TrainRequest
     | Validate of against: ModelSource * ValidateRequest

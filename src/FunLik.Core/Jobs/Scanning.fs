@@ -17,10 +17,19 @@ module Scanning =
 
     /// Scans a model as it was asked.
     let run (context: VerbContext) (request: ScanRequest) (model: Likelihood) : Scan =
+        Hold.valuesOf [ request.Parameter ] request.Held model
+        |> Error.orRaise
+        |> ignore
+
         let options =
             {
-                Fit = { FitOptions.Default with Run = context.Options; Covariance = true }
-                Frozen = request.Frozen
+                Fit =
+                    { FitOptions.Default with
+                        Run = context.Options
+                        Covariance = true
+                        Fixed = request.Held.Fix
+                    }
+                Frozen = request.Held.Frozen
             }
 
         context.Progress { Stage = "scanning"; Done = 0L; Total = 0L }

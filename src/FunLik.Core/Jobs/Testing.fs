@@ -6,11 +6,32 @@ open System
 [<RequireQualifiedAccess>]
 module Testing =
 
-
-
-    let private prepare (context: VerbContext) (request: TestRequest) (model: Likelihood) : Tester =
+    /// Fits the data and the Asimov data as it was asked.
+    let prepare (context: VerbContext) (request: TestRequest) (model: Likelihood) : Tester =
         context.Progress { Stage = "fitting"; Done = 0L; Total = 0L }
-        HypothesisTest.prepare context.Options request.Statistic request.Poi model
+        let poi = HypothesisTest.poiOf model request.Poi
+        let held = Hold.apply [ poi ] request.Held model |> Error.orRaise
+        HypothesisTest.prepare context.Options request.Statistic (Some poi) held
+
+    /// A probability from toys as JSON.
+    let probabilityJson (p: ToyProbability) : JsonValue =
+        JsonValue.Object
+            [
+                "value", JsonValue.Number p.Value
+                "error", JsonValue.Number p.Error
+                "low", JsonValue.Number p.Low
+                "high", JsonValue.Number p.High
+            ]
+
+    /// A probability from toys for people: with the standard error, or where that says nothing with the interval of Clopper and Pearson.
+    let probabilityText (p: ToyProbability) : string =
+        let interval =
+            $"{TextTable.significant 4 p.Value} ({TextTable.significant 2 p.Low} to {TextTable.significant 2 p.High})"
+
+        if p.Value > 0.0 && p.Value < 1.0 then
+            $"{TextTable.significant 4 p.Value} ± {TextTable.significant 2 p.Error}"
+        else
+            interval
 
     let private statisticName (statistic: TestStatistic) : string =
         TestStatistic.names |> List.find (fun (_, s) -> s = statistic) |> fst
@@ -133,9 +154,6 @@ module Testing =
             HypothesisTest.tests context.Options tester (along found)
             |> ResultPage.ofLimit model.Name tester found
 
-    let private probability (p: ToyProbability) : JsonValue =
-        JsonValue.Object [ "value", JsonValue.Number p.Value; "error", JsonValue.Number p.Error ]
-
     /// Tests one value by toys, and how to make a page of it.
     let toys
         (context: VerbContext)
@@ -146,7 +164,7 @@ module Testing =
         let started = context.Clock()
 
         let found =
-            Toys.run context.Options tester request.Mu request.Toys (Key.ofSeed request.Seed)
+            Toys.run context.Options tester request.Mu request.Plan.Toys (Key.ofSeed request.Plan.Seed)
             |> Seq.map (fun run ->
                 context.Progress
                     { Stage = "fitting toys"; Done = int64 run.Fitted; Total = int64 run.Total }
@@ -157,8 +175,7 @@ module Testing =
 
         let seconds = (context.Clock() - started).TotalSeconds
 
-        let said (p: ToyProbability) : string =
-            $"{TextTable.significant 4 p.Value} ± {TextTable.significant 2 p.Error}"
+        let said = probabilityText
 
         {
             Converged = found.Status.IsConverged && found.Lost = 0
@@ -166,13 +183,13 @@ module Testing =
                 JsonValue.Object
                     [
                         "mu", JsonValue.Number found.Mu
-                        "cls", probability found.Cls
-                        "clsb", probability found.Clsb
-                        "clb", probability found.Clb
+                        "cls", probabilityJson found.Cls
+                        "clsb", probabilityJson found.Clsb
+                        "clb", probabilityJson found.Clb
                         "poi", JsonValue.Text tester.Poi
                         "statistic", JsonValue.Text(statisticName tester.Statistic)
                         "value", JsonValue.Number found.Observed
-                        "toys", JsonValue.Int(int64 request.Toys)
+                        "toys", JsonValue.Int(int64 request.Plan.Toys)
                         "lost", JsonValue.Int(int64 found.Lost)
                         "status", JsonValue.Text(Fitting.statusName found.Status)
                         "seconds", JsonValue.Number seconds
@@ -182,7 +199,7 @@ module Testing =
                 [
                     $"{tester.Poi} = {shown found.Mu}: {statisticName tester.Statistic} = {shown found.Observed}"
                     $"CLs {said found.Cls}, CLs+b {said found.Clsb}, CLb {said found.Clb}"
-                    $"{TextTable.count (int64 request.Toys)} toys with the signal and as many without, {found.Lost} lost, {TextTable.significant 3 seconds} s"
+                    $"{TextTable.count (int64 request.Plan.Toys)} toys with the signal and as many without, {found.Lost} lost, {TextTable.significant 3 seconds} s"
                 ]
             Notes =
                 tester.Notes

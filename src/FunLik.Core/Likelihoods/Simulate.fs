@@ -59,13 +59,23 @@ module Simulate =
         |> List.map (fun (name, _) -> predictor.Model.Data[name])
         |> Array.concat
 
-    let private predict (options: RunOptions) (predictor: Predictor) (points: float[]) =
+    /// The expected data at points and the widths of what is normal (0 of counts), row by row.
+    let predict
+        (options: RunOptions)
+        (predictor: Predictor)
+        (points: float[])
+        : struct (float[] * float[]) =
         let count = (Likelihood.parameters predictor.Model).Length
-        predictor.Session.Evaluate(points.Length / max 1 count, [| points |], options)
+
+        let found =
+            predictor.Session.Evaluate(points.Length / max 1 count, [| points |], options)
+
+        struct (found[0], found[1])
 
     /// The expected data at points, row by row: Asimov data.
     let expected (options: RunOptions) (predictor: Predictor) (points: float[]) : float[] =
-        (predict options predictor points)[0]
+        let struct (means, _) = predict options predictor points
+        means
 
     /// The smallest count whose cumulative probability is u or more.
     let private poissonQuantile (mean: float) (u: float) : float =
@@ -99,8 +109,7 @@ module Simulate =
         (count: int)
         (key: Key)
         : float[] =
-        let predicted = predict options predictor point
-        let means, widths = predicted[0], predicted[1]
+        let struct (means, widths) = predict options predictor point
         let size = predictor.Size
         let all = Array.zeroCreate<float>(count * size)
 
