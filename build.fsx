@@ -279,7 +279,19 @@ let smoke () =
 let bench extra =
     build ()
 
-    for name in [ "bench"; "gemm"; "train"; "workspaces"; "hypotheses"; "sampling"; "surrogate" ] do
+    let names =
+        [
+            "bench"
+            "gemm"
+            "train"
+            "workspaces"
+            "profiles"
+            "hypotheses"
+            "sampling"
+            "surrogate"
+        ]
+
+    for name in names do
         step name (fun () ->
             dotnetWith optimised ([ "fsi"; "--optimize+"; $"bench/{name}.fsx" ] @ extra))
 

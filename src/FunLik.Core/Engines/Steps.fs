@@ -87,12 +87,19 @@ module Steps =
         : StepSession =
         StepSession(program, kernel.Bind(shared, Map.empty))
 
-    /// Lanes that step together, and how many rows go through them: both depend on the number of rows alone.
-    let private lanesAndChunk (rows: int) (isFed: bool) : struct (int * int) =
+    /// What the states of the lanes under way should not exceed, in numbers: half of a core's second cache.
+    let private fastNumbers = 1 <<< 15
+
+    /// Lanes that step together, and how many rows go through them: both depend on the program and the number of rows alone.
+    let private lanesAndChunk (states: StepState[]) (rows: int) (isFed: bool) : struct (int * int) =
         if isFed then
             struct (min (max 2 rows) 4096, rows)
         else
-            struct (64, Math.Clamp((rows / 16 + 63) / 64 * 64, 64, 1024))
+            let numbers = states |> Array.sumBy (fun s -> (s.Depth + 1) * Shape.size s.Shape)
+
+            // A tile has sixteen lanes.
+            let lanes = Math.Clamp(fastNumbers / numbers / 16 * 16, 16, 64)
+            struct (lanes, Math.Clamp((rows / 16 + 63) / 64 * 64, 64, 1024))
 
     let private rowsOf (rows: int) (name: string) (shape: Shape) (values: float[]) : float[] =
         if int64 values.Length <> int64 rows * int64 (Shape.size shape) then
@@ -129,7 +136,7 @@ module Steps =
                 |> Option.defaultValue [||])
 
         let shapes = Map.ofArray session.Step.RowInputs
-        let struct (lanes, chunk) = lanesAndChunk rows feed.IsSome
+        let struct (lanes, chunk) = lanesAndChunk states rows feed.IsSome
         let fed = feed |> Option.map _.Writes |> Option.defaultValue []
         let pool = session.Lanes(min lanes (max 2 rows), fed)
 

@@ -45,8 +45,12 @@ type Minimisation =
         Points: float[]
         /// The function there: -log density.
         Values: float[]
-        /// Its gradients, row-major.
+        /// Its gradients, row-major; empty where they were not asked for.
         Gradients: float[]
+        /// The root of Σ (lengthᵢ gᵢ)² over the parameters that are free to move downhill, of each row.
+        GradientNorms: float[]
+        /// The estimated distance of each row to the minimum in twiceNll: gᵀ M g with the metric M of the last step.
+        Edms: float[]
         /// How each row ended.
         Statuses: FitStatus[]
         /// How often each row was evaluated, always value and gradient together.
@@ -78,10 +82,7 @@ module Minimise =
         elif code = unbounded then FitStatus.Unbounded
         else FitStatus.MaxIterations
 
-    let private lengthsOf (preconditioner: Preconditioner) : float[] =
-        match preconditioner with
-        | Preconditioner.Lengths lengths
-        | Preconditioner.InverseHessian(_, lengths) -> lengths
+    let private metricName = "inverseHessian"
 
     /// The program. `evaluate` gives value and gradient at the trial point.
     let private program
@@ -180,7 +181,7 @@ module Minimise =
 
         let inner =
             if isDense then
-                Expr.matVec (Expr.weight "inverseHessian" (Matrix(n, n))) q
+                Expr.matVec (Expr.weight metricName (Matrix(n, n))) q
             else
                 gammaN * (squares * q)
 
@@ -197,11 +198,18 @@ module Minimise =
         let fraction = clamp (s 0.1) (s 0.5) (-0.5 * slope / curvature)
         let part = is isFinite fraction (s 0.2)
 
-        let trialN =
-            is isFresh (xn - boostN * (isFree * direction)) (x + part * (trial - x))
-            |> clamp low high
+        // A step that bounds cut short may lead nowhere or uphill: one along the scaled gradient never does (Bertsekas, proposition 1).
+        let edm = Expr.dot free direction
+        let bent = clamp low high (xn - boostN * (isFree * direction))
+        let straight = clamp low high (xn - unit * (squares * free))
+        let bentSlope, fullSlope = Expr.dot gn (bent - xn), -(boostN * edm)
 
-        let slopeN = is isFresh (Expr.dot gn (trialN - xn)) (part * slope)
+        let isCut = Expr.less fullSlope (s 0.0) * Expr.less (1e-3 * fullSlope) bentSlope
+
+        let fresh = is isCut straight bent
+        let freshSlope = is isCut (Expr.dot gn (straight - xn)) bentSlope
+        let trialN = is isFresh fresh (x + part * (trial - x)) |> clamp low high
+        let slopeN = is isFresh freshSlope (part * slope)
 
         // Is it the end?
         let flat = 1e-14 * (1.0 + abs f)
@@ -252,6 +260,8 @@ module Minimise =
                     Steps.scalar "pairs" pairsN
                     Steps.scalar "age" ageN
                     Steps.scalar "small" smallN
+                    Steps.scalar "norm" (sqrt size2)
+                    Steps.scalar "edm" edm
                     Steps.scalar "status" status
                 ]
                 @ remembered "step" vec step0
@@ -274,37 +284,37 @@ module Minimise =
                     NativePtr.set inputs[1] i (-(NativePtr.get inputs[1] i))
         }
 
+    /// A compiled program and what it is bound to; bounds that are given here are those of all rows.
     let private compiled
         (n: int)
         (options: MinimiseOptions)
+        (bounds: (string * float[]) list)
         (preconditioner: Preconditioner)
         (evaluate: Expr -> Expr * Expr)
-        : StepSession =
-        let isDense, shared =
+        : unit -> StepSession =
+        let isDense, metric =
             match preconditioner with
             | Preconditioner.Lengths lengths -> false, [ "lengths", lengths ]
             | Preconditioner.InverseHessian(matrix, lengths) ->
-                true, [ "lengths", lengths; "inverseHessian", matrix ]
+                true, [ "lengths", lengths; metricName, matrix ]
+
+        let shared = Map.ofList (metric @ bounds)
 
         let binding (name: string) : Binding =
-            if name = "lengths" || name = "inverseHessian" then
+            if shared.ContainsKey name then
                 Binding.Shared
             else
                 Binding.Row
 
         let program = program n options isDense evaluate
-        Steps.compile binding program |> Steps.bind (Map.ofList shared) program
+        let kernel = Steps.compile binding program
+        fun () -> Steps.bind shared program kernel
 
-    /// Prepares the minimisation of minus an expression of a vector of parameters, infinite where `violation` is above 0. What else it reads is
-    /// given row by row.
-    let prepareExpression
-        (options: MinimiseOptions)
-        (preconditioner: Preconditioner)
-        (theta: Expr, logDensity: Expr, violation: Expr)
-        : StepSession =
+    /// Minus an expression of a vector, infinite where `violation` is above 0, and its gradient.
+    let private negated (theta: Expr, logDensity: Expr, violation: Expr) : Expr -> Expr * Expr =
         let gradient = Diff.grad logDensity theta
 
-        let at (trial: Expr) : Expr * Expr =
+        fun trial ->
             let put (e: Expr) : Expr option =
                 if Expr.structural.Equals(e, theta) then
                     Some trial
@@ -315,7 +325,35 @@ module Minimise =
             | [ y; dy; v ] -> Expr.select (Expr.less (s 0.0) v) (s infinity) (-y), -dy
             | _ -> invalidOp "as many results as expressions"
 
-        compiled (Shape.size theta.Shape) options preconditioner at
+    /// Prepares the minimisation of minus an expression of a vector of parameters, infinite where `violation` is above 0. What else it reads is
+    /// given row by row.
+    let prepareExpression
+        (options: MinimiseOptions)
+        (preconditioner: Preconditioner)
+        (theta: Expr, logDensity: Expr, violation: Expr)
+        : StepSession =
+        negated (theta, logDensity, violation)
+        |> compiled (Shape.size theta.Shape) options [] preconditioner
+        |> fun bind -> bind ()
+
+    /// The same within bounds that are those of all rows: compiled once, bound as often as it is called. Sessions that are bound apart may have
+    /// metrics of their own (`withMetric`).
+    let prepareWithin
+        (lower: float[], upper: float[])
+        (options: MinimiseOptions)
+        (preconditioner: Preconditioner)
+        (theta: Expr, logDensity: Expr, violation: Expr)
+        : unit -> StepSession =
+        negated (theta, logDensity, violation)
+        |> compiled
+            (Shape.size theta.Shape)
+            options
+            [ "lower", lower; "upper", upper ]
+            preconditioner
+
+    /// Gives another inverse Hessian to a session that was prepared with one; not while it runs.
+    let withMetric (matrix: float[]) (session: StepSession) : unit =
+        session.Step.Update(Map.ofList [ metricName, matrix ])
 
     /// Prepares the minimisation of an objective: from its expression if it has one, with evaluation and step in one program, else
     /// with its evaluations fed into the same step.
@@ -329,7 +367,30 @@ module Minimise =
         | None ->
             let n = objective.Count
             let given = Expr.datum "fedValue" Scalar, Expr.datum "fedGradient" (Vector n)
-            compiled n options preconditioner (fun _ -> given), Some(fed objective)
+            compiled n options [] preconditioner (fun _ -> given) (), Some(fed objective)
+
+    let private minimised
+        (given: (string * float[]) list)
+        (keep: string list)
+        (options: MinimiseOptions)
+        (session: StepSession, feed: Feed option)
+        (rows: int)
+        (runOptions: RunOptions)
+        : Minimisation =
+        let states = [ "point"; "value"; "norm"; "edm"; "status" ] @ keep
+
+        let result =
+            Steps.run session feed rows (Map.ofList given) states options.MaxSteps runOptions
+
+        {
+            Points = result.States["point"]
+            Values = result.States["value"]
+            Gradients = result.States.TryFind "gradient" |> Option.defaultValue [||]
+            GradientNorms = result.States["norm"]
+            Edms = result.States["edm"]
+            Statuses = result.States["status"] |> Array.map statusOf
+            Evaluations = result.Steps
+        }
 
     /// Minimises from one start a row, within bounds of each row, with other rows that the expression reads; all row-major. Starts outside of
     /// the bounds are moved to them.
@@ -343,30 +404,34 @@ module Minimise =
         (runOptions: RunOptions)
         : Minimisation =
         let n = session.Program.State |> List.head |> fun point -> Shape.size point.Shape
-        let rows = starts.Length / n
         let inside = Array.map3 (fun x low high -> min high (max low x)) starts lower upper
 
-        let given =
-            [ "point", inside; "trial", inside; "lower", lower; "upper", upper ] @ rest
-            |> Map.ofList
+        minimised
+            ([ "point", inside; "trial", inside; "lower", lower; "upper", upper ] @ rest)
+            [ "gradient" ]
+            options
+            (session, feed)
+            (starts.Length / n)
+            runOptions
 
-        let result =
-            Steps.run
-                session
-                feed
-                rows
-                given
-                [ "point"; "value"; "gradient"; "status" ]
-                options.MaxSteps
-                runOptions
+    /// Minimises from one start a row, inside of the bounds that were given to `prepareWithin`, with other rows that the expression reads; all
+    /// row-major. Gradients are not returned.
+    let runWithin
+        (rest: (string * float[]) list)
+        (options: MinimiseOptions)
+        (session: StepSession)
+        (starts: float[])
+        (runOptions: RunOptions)
+        : Minimisation =
+        let n = session.Program.State |> List.head |> fun point -> Shape.size point.Shape
 
-        {
-            Points = result.States["point"]
-            Values = result.States["value"]
-            Gradients = result.States["gradient"]
-            Statuses = result.States["status"] |> Array.map statusOf
-            Evaluations = result.Steps
-        }
+        minimised
+            ([ "point", starts; "trial", starts ] @ rest)
+            []
+            options
+            (session, None)
+            (starts.Length / n)
+            runOptions
 
     /// Minimises from one start a row, within bounds of each row; all row-major. Starts outside of the bounds are moved to them.
     let run

@@ -1,94 +1,23 @@
 namespace FunLik
 
+open System
+open System.Threading.Tasks
 open FSharp.NativeInterop
 
-/// How to profile many points.
-type ProfilerOptions =
-    {
-        /// Starts of each point, of which the best end counts: the best fit, and around it those of a fit. None takes as many as a fit
-        /// does by default; 1 is the fastest, and may end in a second maximum of a density with kinks.
-        Starts: int option
-        /// The pairs that the minimisation remembers.
-        Memory: int
-        /// Converged where the root of Σ (lengthᵢ gᵢ)² is below this; half of its square is what the value may be off by.
-        Tolerance: float
-        /// The largest number of evaluations of one start.
-        MaxSteps: int
-    }
-
-    /// The starts of a fit, 4 pairs, tolerance 1e-4, at most 1000 evaluations.
-    static member Default: ProfilerOptions =
-        { Starts = None; Memory = 4; Tolerance = 1e-4; MaxSteps = 1000 }
-
-/// The largest density over all parameters but those that are kept, at many points.
-type ProfiledPoints =
-    {
-        /// The largest log density at each point.
-        Values: float[]
-        /// Its gradient in the kept parameters, row-major: the partial derivatives at the maximum, by the envelope theorem.
-        Gradients: float[]
-        /// All parameters at the maximum, row-major.
-        Points: float[]
-        /// How each point ended.
-        Statuses: FitStatus[]
-        /// Evaluations of value and gradient, all starts together.
-        Evaluations: int
-    }
-
-/// A function of few parameters that maximises over the others: prepared once, for many points.
-[<NoComparison; NoEquality>]
-type Profiler =
-    {
-        /// What is profiled.
-        Fitter: Fitter
-        /// The places of the kept parameters.
-        Keep: int[]
-        /// The best point: where profiling starts.
-        Centre: float[]
-        /// How to profile.
-        Options: ProfilerOptions
-        /// The step program, with the curvature at the best fit as its metric.
-        Session: StepSession
-        /// What feeds it, for an objective without an expression.
-        Feed: Feed option
-    }
-
-/// Profiling in bulk: L-BFGS in the metric of the best fit, all points in lockstep.
-[<RequireQualifiedAccess>]
+/// Profiling in bulk: L-BFGS in the metric of the best fit or of anchors near each point, all points in lockstep.
+[<RequireQualifiedAccess; CompilationRepresentation(CompilationRepresentationFlags.ModuleSuffix)>]
 module Profiler =
 
-    /// Rows that are laid out at once.
-    let private block = 8192
+    /// Rows that are laid out at once: many, so that each anchor has some.
+    let private block = 32768
 
-    let private minimiseOptions (options: ProfilerOptions) : MinimiseOptions =
-        {
-            Memory = options.Memory
-            MaxSteps = options.MaxSteps
-            Tolerance = options.Tolerance
-        }
+    /// Numbers in all inverse Hessians of a response.
+    let private mostNumbers = 1 <<< 25
 
-    /// The inverse Hessian of what is profiled away, or its lengths where that is not positive.
-    let private metric (fitter: Fitter) (keep: int[]) (point: float[]) : Preconditioner =
-        let n = point.Length
-        let hessian = fitter.Hessian.Evaluate 1 point RunOptions.Single
-        let lengths = Hessian.lengths fitter.Lengths hessian
-        let away = [| 0 .. n - 1 |] |> Array.except keep
-        let m = away.Length
-
-        let inverse =
-            Array.init (m * m) (fun k -> hessian[away[k / m] * n + away[k % m]])
-            |> NewtonStep.inverse m
-
-        match inverse with
-        | None -> Preconditioner.Lengths lengths
-        | Some inverse ->
-            let matrix = Array.zeroCreate (n * n)
-            inverse |> Array.iteri (fun k v -> matrix[away[k / m] * n + away[k % m]] <- v)
-
-            for i in keep do
-                matrix[i * n + i] <- lengths[i] * lengths[i]
-
-            Preconditioner.InverseHessian(matrix, lengths)
+    /// The names of the kept parameters, in the order in which they were named.
+    let kept (profiler: Profiler) : string[] =
+        profiler.Keep
+        |> Array.map (fun i -> profiler.Fitter.Objective.Parameters[i].Name)
 
     /// Prepares profiling around a best point that is known. Unknown names are raised.
     let prepareAt
@@ -97,106 +26,18 @@ module Profiler =
         (centre: float[])
         (fitter: Fitter)
         : Profiler =
-        let names = fitter.Objective.Parameters |> Array.map _.Name
-
-        let places =
-            keep
-            |> List.map (fun name ->
-                match Array.tryFindIndex ((=) name) names with
-                | Some i -> Ok i
-                | None ->
-                    Error.make ErrorKind.Name $"there is no parameter '{name}' to keep"
-                    |> Error.expected (String.concat ", " names)
-                    |> Error.fail)
-            |> Error.collect
-            |> Error.orRaise
-            |> Array.ofList
-
-        let session, feed =
-            Minimise.prepare
-                (minimiseOptions options)
-                (metric fitter places centre)
-                fitter.Objective
-
-        {
-            Fitter = fitter
-            Keep = places
-            Centre = centre
-            Options = options
-            Session = session
-            Feed = feed
-        }
+        ProfilerProgram.make options keep centre fitter
 
     /// Prepares profiling around the best fit. Unknown names are raised.
     let prepare (options: ProfilerOptions) (keep: string list) (fitter: Fitter) : Profiler =
         prepareAt options keep (Fitter.fit FitOptions.Default fitter).Point fitter
 
-    let private evaluateBlock
-        (profiler: Profiler)
-        (centres: float[][])
-        (points: float[])
-        (run: RunOptions)
-        : ProfiledPoints =
-        let fitter, keep = profiler.Fitter, profiler.Keep
-        let n = fitter.Objective.Count
-        let rows = points.Length / keep.Length
-        let count = centres.Length
-
-        let lay (from: int -> float[]) : float[] =
-            let all = Array.zeroCreate (rows * count * n)
-
-            for row in 0 .. rows * count - 1 do
-                System.Array.Copy(from (row % count), 0, all, row * n, n)
-
-                keep
-                |> Array.iteri (fun k i ->
-                    all[row * n + i] <- points[row / count * keep.Length + k])
-
-            all
-
-        let ends =
-            Minimise.run
-                (minimiseOptions profiler.Options)
-                (profiler.Session, profiler.Feed)
-                (lay (fun start -> centres[start]))
-                (lay (fun _ -> fitter.Lower))
-                (lay (fun _ -> fitter.Upper))
-                run
-
-        let best =
-            Array.init rows (fun r ->
-                Seq.init count (fun s -> r * count + s)
-                |> Seq.minBy (fun row ->
-                    let value = ends.Values[row]
-
-                    if ends.Statuses[row].IsNotFinite || System.Double.IsNaN value then
-                        infinity
-                    else
-                        value))
-
-        let isInside (row: int) : bool = not ends.Statuses[row].IsNotFinite
-
-        {
-            Values =
-                best
-                |> Array.map (fun row -> if isInside row then -ends.Values[row] else -infinity)
-            Gradients =
-                best
-                |> Array.collect (fun row ->
-                    keep |> Array.map (fun i -> -ends.Gradients[row * n + i]))
-            Points = best |> Array.collect (fun row -> Array.sub ends.Points (row * n) n)
-            Statuses = best |> Array.map (fun row -> ends.Statuses[row])
-            Evaluations = Array.sum ends.Evaluations
-        }
-
-    /// Profiles at points, the kept parameters row-major in the order in which they were named.
-    let evaluate (profiler: Profiler) (points: float[]) (run: RunOptions) : ProfiledPoints =
+    /// The points that starts of a point move from, of all parameters: the best fit, and those around it.
+    let private centresOf (profiler: Profiler) : float[][] =
         let parameters = profiler.Fitter.Objective.Parameters
 
         let isFree =
             Array.init parameters.Length (fun i -> not (Array.contains i profiler.Keep))
-
-        let best = profiler.Centre
 
         let count =
             match profiler.Options.Starts with
@@ -205,25 +46,208 @@ module Profiler =
                 let ofFit = Starts.defaultCount parameters isFree
                 if ofFit > 1 then ofFit + 1 else 1
 
-        let centres =
-            [|
-                best
-                if count > 1 then
-                    yield! Starts.around parameters isFree best count |> Array.truncate (count - 1)
-            |]
+        [|
+            profiler.Centre
+            if count > 1 then
+                yield!
+                    Starts.around parameters isFree profiler.Centre count
+                    |> Array.truncate (count - 1)
+        |]
+
+    /// What is moved, of points of all parameters, inside of the bounds; one behind the other.
+    let private movedOf (profiler: Profiler) (points: float[][]) : float[] =
+        let lower, upper = profiler.Fitter.Lower, profiler.Fitter.Upper
+
+        points
+        |> Array.collect (fun point ->
+            profiler.Moved |> Array.map (fun i -> min upper[i] (max lower[i] point[i])))
+
+    let private evaluateBlock
+        (profiler: Profiler)
+        (centres: float[])
+        (points: float[])
+        (run: RunOptions)
+        : ProfiledPoints =
+        let k, m, n = profiler.Keep.Length, profiler.Moved.Length, profiler.Centre.Length
+        let rows = points.Length / k
+        let found = ProfilerRounds.nothing rows m k
+
+        let fromCentres (session: StepSession, feed: Feed option) : unit =
+            let starts =
+                Array.init (rows * centres.Length) (fun i -> centres[i % centres.Length])
+
+            if profiler.Moved.Length = n then
+                for r in 0 .. rows * centres.Length / m - 1 do
+                    profiler.Keep
+                    |> Array.iteri (fun j i ->
+                        starts[r * m + i] <- points[r / (centres.Length / m) * k + j])
+
+            ProfilerRounds.solve
+                profiler
+                (session, feed)
+                points
+                found
+                profiler.Options.MaxSteps
+                [| 0 .. rows - 1 |]
+                starts
+                run
+
+        match profiler.Program, profiler.Response with
+        | ProfilerProgram.Reduced(_, others, _), Some response ->
+            ProfilerRounds.follow profiler response others centres points found run
+        | ProfilerProgram.Reduced(session, _, _), None -> fromCentres (session, None)
+        | ProfilerProgram.Full(session, feed), _ -> fromCentres (session, feed)
+
+        ProfilerRounds.rescue profiler points found run
+
+        let all = Array.zeroCreate (rows * n)
+
+        for r in 0 .. rows - 1 do
+            profiler.Moved
+            |> Array.iteri (fun j i -> all[r * n + i] <- found.Moved[r * m + j])
+
+            profiler.Keep |> Array.iteri (fun j i -> all[r * n + i] <- points[r * k + j])
+
+        let gradients =
+            match profiler.Program with
+            | ProfilerProgram.Reduced(_, _, envelope) ->
+                let given =
+                    envelope.RowInputs
+                    |> Array.map (fun (name, _) -> if name = "kept" then points else found.Moved)
+
+                envelope.Evaluate(rows, given, run)[0]
+            | ProfilerProgram.Full _ -> found.Kept |> Array.map (~-)
+
+        {
+            Values =
+                Array.map2
+                    (fun value (status: FitStatus) ->
+                        if status.IsNotFinite then -infinity else -value)
+                    found.Values
+                    found.Statuses
+            Gradients = gradients
+            Points = all
+            Statuses = found.Statuses
+            GradientNorms = found.Norms
+            Edms = found.Edms
+            Evaluations = Array.sum found.Evaluations
+        }
+
+    /// Profiles at points, the kept parameters row-major in the order in which they were named. Each point's result depends on that point
+    /// alone, to the bit.
+    let evaluate (profiler: Profiler) (points: float[]) (run: RunOptions) : ProfiledPoints =
+        let centres = centresOf profiler |> movedOf profiler
+        let starts = centres.Length / profiler.Moved.Length
 
         let parts =
             points
-            |> Array.chunkBySize (profiler.Keep.Length * max 1 (block / centres.Length))
+            |> Array.chunkBySize (profiler.Keep.Length * max 1 (block / starts))
             |> Array.map (fun part -> evaluateBlock profiler centres part run)
 
-        {
-            Values = parts |> Array.collect _.Values
-            Gradients = parts |> Array.collect _.Gradients
-            Points = parts |> Array.collect _.Points
-            Statuses = parts |> Array.collect _.Statuses
-            Evaluations = parts |> Array.sumBy _.Evaluations
-        }
+        match parts with
+        | [| one |] -> one
+        | _ ->
+            {
+                Values = parts |> Array.collect _.Values
+                Gradients = parts |> Array.collect _.Gradients
+                Points = parts |> Array.collect _.Points
+                Statuses = parts |> Array.collect _.Statuses
+                GradientNorms = parts |> Array.collect _.GradientNorms
+                Edms = parts |> Array.collect _.Edms
+                Evaluations = parts |> Array.sumBy _.Evaluations
+            }
+
+    /// Learns from points of the kept parameters (row-major, spread over where points will be) how the others follow them: later points start
+    /// near to their ends, with curvature from near by, and need a fraction of the evaluations. The maxima found are the same. Nothing is learnt
+    /// from objectives without an expression, or where the curvature at the best fit is not positive.
+    let learn
+        (options: ResponseOptions)
+        (points: float[])
+        (run: RunOptions)
+        (profiler: Profiler)
+        : Profiler =
+        let fitter, k, n = profiler.Fitter, profiler.Keep.Length, profiler.Centre.Length
+        let m = profiler.Moved.Length
+        let rows = points.Length / k
+        let wanted = min options.Points rows
+        let anchors = options.Anchors |> min wanted |> min (mostNumbers / (m * m))
+
+        let bounds =
+            Array.map (fun i -> fitter.Lower[i]) profiler.Moved,
+            Array.map (fun i -> fitter.Upper[i]) profiler.Moved
+
+        /// The response that some profiled points give.
+        let ofPoints (lengths: float[]) (anchors: int) (found: ProfiledPoints) : Response option =
+            let good =
+                [| 0 .. found.Values.Length - 1 |]
+                |> Array.filter (fun r -> found.Statuses[r].IsConverged)
+
+            let point (r: int) : float[] = Array.sub found.Points (r * n) n
+
+            let metricAt (r: int) : float[] option =
+                let x = point r
+                let isHeld (i: int) : bool = x[i] <= fitter.Lower[i] || x[i] >= fitter.Upper[i]
+
+                ProfilerProgram.inverseOf
+                    n
+                    (fitter.Hessian.Evaluate 1 x RunOptions.Single)
+                    profiler.Moved
+                    isHeld
+
+            let candidates = Array.truncate anchors good
+            let metrics = Array.zeroCreate candidates.Length
+
+            Parallel.For(
+                0,
+                candidates.Length,
+                ParallelOptions(
+                    MaxDegreeOfParallelism = max 1 run.Threads,
+                    CancellationToken = run.Cancellation
+                ),
+                fun i -> metrics[i] <- metricAt candidates[i]
+            )
+            |> ignore
+
+            let chosen = Array.zip candidates metrics |> Array.filter (fun (_, m) -> m.IsSome)
+
+            if chosen.Length = 0 then
+                None
+            else
+                let first = Array.map fst chosen
+                let order = Array.append first (Array.except first good)
+
+                let others =
+                    order
+                    |> Array.map (fun r ->
+                        profiler.Moved |> Array.map (fun i -> found.Points[r * n + i]))
+
+                let kept =
+                    order
+                    |> Array.collect (fun r ->
+                        profiler.Keep |> Array.map (fun i -> found.Points[r * n + i]))
+
+                let lower, upper = bounds
+
+                Response.learn (lower, upper, lengths) k kept others (chosen |> Array.choose snd)
+                |> Some
+
+        match profiler.Program, profiler.Metric with
+        | ProfilerProgram.Reduced _, Preconditioner.InverseHessian(_, lengths) when anchors > 0 ->
+            let taken =
+                Array.init (wanted * k) (fun i ->
+                    points[int (int64 (i / k) * int64 rows / int64 wanted) * k + i % k])
+
+            let alone = { profiler with Options = { profiler.Options with Starts = Some 1 } }
+
+            // Few points from the best fit, and the others from where these say.
+            let some = min wanted (max 1 (anchors / 2))
+
+            let early =
+                evaluate { alone with Response = None } (Array.truncate (some * k) taken) run
+
+            let all = evaluate { alone with Response = ofPoints lengths some early } taken run
+            { profiler with Response = ofPoints lengths anchors all }
+        | _ -> profiler
 
     /// The profile as an objective of the kept parameters, for fits, scans and samplers. A point that does not converge is NaN.
     let objective (profiler: Profiler) : Objective =
