@@ -69,9 +69,8 @@ let couplings = parameters |> Array.filter _.Kind.IsPoi
 let keep = couplings |> Array.map _.Name |> List.ofArray
 let k, n = couplings.Length, parameters.Length
 
-/// Nuisances without bounds, as in Combine and in the reference.
-let unbounded =
-    { bounded with Lower = Array.create n -1e6; Upper = Array.create n 1e6 }
+/// Nuisances beyond their bounds where these are needless, as in the reference.
+let unbounded = NuisanceBounds.lift model |> Objective.ofLikelihood |> Fitter.ofObjective
 
 /// Uniform points in a part of the ranges.
 let pointsOf (part: float) (key: Key) (rows: int) : float[] =
@@ -100,12 +99,12 @@ let prepared (fitter: Fitter) (part: float) : float * Profiler =
     clock.Elapsed.TotalSeconds, profiler
 
 let points () : unit =
-    printfn "\n%s: %d kept, %d profiled; one thread, batches of 32,768" model.Name k (n - k)
+    printfn "\n%s: %d kept, %d profiled; one thread, batches of 65,536" model.Name k (n - k)
 
     for name, fitter in [ "", unbounded; ", nuisances in their bounds", bounded ] do
         for part, asked in [ 0.3, 30.0; 1.0, 100.0 ] do
             let seconds, profiler = prepared fitter part
-            let rows = 32_768
+            let rows = 65_536
             let at = pointsOf part (Key.ofSeed 2) rows
 
             let time, found =

@@ -9,7 +9,7 @@ open FSharp.NativeInterop
 module Profiler =
 
     /// Rows that are laid out at once: many, so that each anchor has some.
-    let private block = 32768
+    let private block = 65_536
 
     /// Numbers in all inverse Hessians of a response.
     let private mostNumbers = 1 <<< 25
