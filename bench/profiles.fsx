@@ -70,7 +70,8 @@ let keep = couplings |> Array.map _.Name |> List.ofArray
 let k, n = couplings.Length, parameters.Length
 
 /// Nuisances beyond their bounds where these are needless, as in the reference.
-let unbounded = NuisanceBounds.lift model |> Objective.ofLikelihood |> Fitter.ofObjective
+let unbounded =
+    NuisanceBounds.lift model |> Objective.ofLikelihood |> Fitter.ofObjective
 
 /// Uniform points in a part of the ranges.
 let pointsOf (part: float) (key: Key) (rows: int) : float[] =
