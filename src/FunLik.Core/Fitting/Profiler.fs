@@ -118,18 +118,18 @@ module Profiler =
                 envelope.Evaluate(rows, given, run)[0]
             | ProfilerProgram.Full _ -> found.Kept |> Array.map (~-)
 
+        /// What is known where there is a density.
+        let orElse (none: float) (values: float[]) : float[] =
+            (values, found.Statuses)
+            ||> Array.map2 (fun value status -> if status.IsNotFinite then none else value)
+
         {
-            Values =
-                Array.map2
-                    (fun value (status: FitStatus) ->
-                        if status.IsNotFinite then -infinity else -value)
-                    found.Values
-                    found.Statuses
+            Values = found.Values |> Array.map (~-) |> orElse -infinity
             Gradients = gradients
             Points = all
             Statuses = found.Statuses
-            GradientNorms = found.Norms
-            Edms = found.Edms
+            GradientNorms = orElse nan found.Norms
+            Edms = orElse nan found.Edms
             Evaluations = Array.sum found.Evaluations
         }
 

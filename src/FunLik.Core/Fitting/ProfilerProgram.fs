@@ -42,9 +42,9 @@ type ProfiledPoints =
         /// How each point ended.
         Statuses: FitStatus[]
         /// The root of Σ (lengthᵢ gᵢ)² at each point: gradients of the log density in what is profiled and free to move uphill, lengths the
-        /// standard deviations of each at the best fit, all else held.
+        /// standard deviations of each at the best fit, all else held; NaN where there is no density.
         GradientNorms: float[]
-        /// The estimated distance to the maximum in twiceNll at each point; the EDM of Minuit.
+        /// The estimated distance to the maximum in twiceNll at each point, the EDM of Minuit; NaN where there is no density.
         Edms: float[]
         /// Evaluations of value and gradient, all starts together.
         Evaluations: int

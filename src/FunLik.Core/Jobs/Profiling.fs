@@ -15,6 +15,9 @@ module Profiling =
             Hessians: float[] option[] option
         }
 
+    /// From so many points on it pays to learn from some of them where the others go.
+    let private pointsToLearn = 8192
+
     /// Profiles a model at points of the kept parameters, row-major. Priors stay.
     let run
         (context: VerbContext)
@@ -31,7 +34,13 @@ module Profiling =
         let fitter = Objective.ofLikelihood model |> Fitter.ofObjective
         let best = Fitter.fit { FitOptions.Default with Run = context.Options } fitter
 
-        let profiler = Profiler.prepareAt ProfilerOptions.Default keep best.Point fitter
+        let prepared = Profiler.prepareAt ProfilerOptions.Default keep best.Point fitter
+
+        let profiler =
+            if points.Length / keep.Length >= pointsToLearn then
+                Profiler.learn ResponseOptions.Default points context.Options prepared
+            else
+                prepared
 
         let found = Profiler.evaluate profiler points context.Options
 
@@ -73,6 +82,8 @@ module Profiling =
                 "parameters", JsonValue.ofTexts names
                 "points", rows names.Length found.Points
                 "status", found.Statuses |> Array.map Fitting.statusName |> JsonValue.ofTexts
+                "gradientNorm", JsonValue.Numbers found.GradientNorms
+                "edm", JsonValue.Numbers found.Edms
                 "evaluations", JsonValue.Int(int64 found.Evaluations)
             ]
             @ hessians
