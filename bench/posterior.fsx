@@ -32,24 +32,12 @@ let objective = Objective.ofLikelihood model
 let options = RunOptions.AllCores
 let key = Key.ofSeed 41
 
-let design =
-    { Design.posteriorOf objective.Count 64 with Chains = 64; TestChains = 0 }
-
 clock.Restart()
 
-let tuned =
-    Design.start options objective design (Fit.minimise model).Point key
-    |> Design.posterior options objective design key
-    |> Seq.map _.State
-    |> Seq.find (fun state -> not state.Stage.IsWarmingUp)
-
 let run =
-    tuned.Pilot
-    |> Sampling.until
-        (SamplingGoal.Draws perChain)
-        (Hamiltonian.sampler options objective tuned.Settings)
-        (Key.foldName "draws" key)
-    |> Seq.last
+    model
+    |> Posterior.sample
+        { SampleOptions.Default with Ess = infinity; MostDraws = perChain; Key = key }
 
 printfn
     $"{run.Draws} draws of 64 chains, worst ESS %.0f{run.MinEss}, worst R-hat %.4f{run.MaxRHat}, {run.Calls.Total} calls, %.1f{clock.Elapsed.TotalSeconds} s"

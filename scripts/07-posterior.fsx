@@ -20,26 +20,12 @@ let search =
     |> Error.orRaise
 
 let objective = Objective.ofLikelihood search
-let fit = Fit.minimise search
 
-let design =
-    { Design.posteriorOf objective.Count 64 with Chains = 64; TestChains = 0 }
-
-// ---- Draws: Hamiltonian Monte Carlo, warmed up around the best fit.
-
-let tuned =
-    Design.start options objective design fit.Point key
-    |> Design.posterior options objective design key
-    |> Seq.map _.State
-    |> Seq.find (fun state -> not state.Stage.IsWarmingUp)
+// ---- Draws: Hamiltonian Monte Carlo, warmed up around the best fit, until every parameter has this effective sample size.
 
 let run =
-    tuned.Pilot
-    |> Sampling.until
-        (SamplingGoal.Ess(8000.0, 1.01, 4000))
-        (Hamiltonian.sampler options objective tuned.Settings)
-        (Key.foldName "draws" key)
-    |> Seq.last
+    search
+    |> Posterior.sample { SampleOptions.Default with Ess = 8000.0; Key = key }
 
 let draws = DrawTable.ofRun (Likelihood.parameters search) run |> Error.orRaise
 printfn $"{draws.Count} draws of {draws.Chains} chains of '{search.Name}'"
@@ -129,12 +115,14 @@ require
 // ---- Proposals of a cheap density, accepted by the exact one: an exact chain for few exact calls.
 
 let start = Chains.start options objective run.Current.Points
+let struct (_, covariance) = Reweight.moments draws
+let metric = Metric.ofCovariance objective.Count covariance |> Option.get
 
 let walk (surrogate: Objective) : Sampler =
     Metropolis.sampler
         options
         surrogate
-        (Proposal.RandomWalk(Metropolis.usualScale objective.Count, tuned.Settings.Metric))
+        (Proposal.RandomWalk(Metropolis.usualScale objective.Count, metric))
 
 let struct (_, delayed) =
     DelayedAcceptance.step options objective objective (walk objective) 50 (Key.ofSeed 3) start

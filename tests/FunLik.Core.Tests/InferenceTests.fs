@@ -144,6 +144,40 @@ let ``stated errors are those that repetitions show`` () =
         Assert.InRange(pull, 0.65, 1.4)
 
 [<Fact>]
+let ``walkers of an ensemble have the errors of its mean`` () =
+    // exp(x0) has a gamma distribution of shape 3.
+    let truth = MathNet.Numerics.SpecialFunctions.DiGamma 3.0
+
+    let sampler =
+        Ensemble.sampler RunOptions.Single skewed.Objective (Ensemble.settings 16 Ensemble.stretch)
+
+    let all =
+        Array.init 60 (fun k ->
+            let start = exact 16 skewed (Key.ofSeed (400 + k))
+
+            let run =
+                Sampling.init [| "x0"; "x1" |] start
+                |> Sampling.until (SamplingGoal.Draws 600) sampler (Key.ofSeed (500 + k))
+                |> Seq.last
+
+            let table =
+                DrawTable.ofRun skewed.Objective.Parameters run
+                |> Error.orRaise
+                |> DrawTable.inEnsembles 16
+
+            let struct (labels, count) = Estimate.batches table
+            // A batch has a stretch of time of all walkers.
+            Assert.Equal(32, count)
+            Assert.Equal(labels[0], labels[table.PerChain])
+            Estimate.mean table (DrawTable.flat 0 table))
+
+    Assert.InRange(pull truth all, 0.7, 1.45)
+    let table = tableOf free 12 20 (fun u _ -> u) 1
+
+    Assert.Throws<FunLikException>(fun () -> DrawTable.inEnsembles 5 table |> ignore)
+    |> ignore
+
+[<Fact>]
 let ``few long chains give the errors of many short ones`` () =
     let error (table: DrawTable) : float =
         (Credible.hpdi HpdiMethod.Smooth [ Credible.usual[1] ] 0 table |> List.head)

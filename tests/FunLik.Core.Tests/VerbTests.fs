@@ -96,6 +96,15 @@ let ``draws are taken until they are enough, learnt from, and what was learnt is
         for slice in card.Metrics do
             Assert.True(slice.Surrogate.Mse < 0.5 * slice.Quadratic.Mse)
 
+        // Weighted by the exact density over what was learnt, draws hardly change: they were the exact one's.
+        let code, weighed =
+            answer
+                folder
+                $"""reweight @/draws --from {text [ "bundle" ] learnt} --to @/model.json"""
+
+        Assert.Equal(0, code)
+        Assert.InRange(number [ "kish" ] weighed / number [ "draws" ] weighed, 0.9, 1.0)
+
         // From the draws, checked along the ridge against the model.
         let code, checked' =
             answer

@@ -9,6 +9,8 @@ type DrawTable =
         Names: string[]
         /// The number of chains.
         Chains: int
+        /// How many neighbouring chains move by each other's places: 1 where all are independent, the walkers of an ensemble where they do.
+        Together: int
         /// The points, chain by chain in the order in which they were drawn: chains × draws × parameters.
         Points: float[]
         /// The log density at each draw: chains × draws; NaN where it is not known.
@@ -94,6 +96,7 @@ module DrawTable =
                     {
                         Names = names
                         Chains = chains
+                        Together = 1
                         Points = points
                         LogDensity = logDensity
                         Weights = weights
@@ -102,10 +105,23 @@ module DrawTable =
             | errors -> Result.Error errors
         | errors -> Result.Error errors
 
+    /// The draws of ensembles of so many neighbouring chains, whose walkers move by each other's places: errors are those of the ensembles'
+    /// means. Raises an error where the chains are no multiple of the walkers.
+    let inEnsembles (walkers: int) (table: DrawTable) : DrawTable =
+        if walkers < 1 || table.Chains % walkers <> 0 then
+            refuse
+                "the walkers of ensembles"
+                $"{walkers}"
+                $"a divisor of {table.Chains}, the number of chains"
+            |> FunLikException
+            |> raise
+
+        { table with Together = walkers }
+
     let private edgesOf (parameters: ModelParameter[]) : struct (float * float)[] =
         parameters |> Array.map _.Bounds
 
-    /// The draws of a run, for parameters with the names of its own.
+    /// The draws of a run, for parameters with the names of its own; see `inEnsembles` for those of an ensemble.
     let ofRun (parameters: ModelParameter[]) (run: SamplingRun) : Result<DrawTable, Error list> =
         let chains, n, length = run.Current.Count, run.Names.Length, run.PerChain
         let points: float[] = Array.zeroCreate (chains * length * n)

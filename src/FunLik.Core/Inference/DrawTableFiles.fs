@@ -84,6 +84,7 @@ module DrawTableFiles =
                                 Array.append table.Names [| "logDensity"; "weight"; "chain" |]
                             )
                             "chains", JsonValue.Int(int64 table.Chains)
+                            "together", JsonValue.Int(int64 table.Together)
                             "rows", JsonValue.Int(int64 table.Count)
                             "file", JsonValue.Text tableFile
                             "sha256", JsonValue.Text sha
@@ -111,6 +112,7 @@ module DrawTableFiles =
             let! _ = Json.field "schema" (Json.oneOf [ schema, () ]) json
             let! parameters = Json.field "parameters" (Json.list ParameterJson.read) json
             let! chains = Json.field "chains" Json.int json
+            let! together = Json.field "together" Json.int json
             let! sha = Json.field "sha256" Json.text json
             let! found = hash path
 
@@ -146,7 +148,7 @@ module DrawTableFiles =
                              Some weights)
                     |> Result.mapError (List.map (Error.withFile path))
 
-                return parameters, table
+                return parameters, DrawTable.inEnsembles together table
             | _ -> return! shapeError path array $"draws × {width}"
         }
 
@@ -159,7 +161,21 @@ module DrawTableFiles =
                 DrawTable.ofLabels manifest.Parameters labels
                 |> Result.mapError (List.map (Error.withFile folder))
 
-            return manifest.Parameters, table
+            // What `funlik sample` says of how the draws were made.
+            let isEnsemble =
+                manifest.Facts
+                |> List.exists (fun (name, value) ->
+                    name = "sampler"
+                    && SamplerKind.names
+                       |> List.exists (fun (known, kind) ->
+                           value = JsonValue.Text known && SamplerKind.isEnsemble kind))
+
+            return
+                manifest.Parameters,
+                (if isEnsemble then
+                     DrawTable.inEnsembles table.Chains table
+                 else
+                     table)
         }
 
     let private readArray

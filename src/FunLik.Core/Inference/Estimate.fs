@@ -25,6 +25,18 @@ module Estimate =
     /// Kish's effective size of weights, (Σw)² / Σw²: how many independent draws of equal weight tell as much.
     let kish (weights: float[]) : float = sum weights ** 2.0 / dot weights weights
 
+    /// What belongs to all draws as series that are independent of each other: one a chain, or the mean over the walkers of one an ensemble.
+    let private series (table: DrawTable) (values: float[]) : float[][] =
+        let chains = DrawTable.cut table values
+
+        if table.Together = 1 then
+            chains
+        else
+            chains
+            |> Array.chunkBySize table.Together
+            |> Array.map (fun walkers ->
+                Array.init table.PerChain (fun t -> walkers |> Array.averageBy (fun w -> w[t])))
+
     /// The weighted mean of a number of each draw, and the effective sample size: its variance over the square of the mean's error.
     let meanAndEss (table: DrawTable) (values: float[]) : struct (Estimate * float) =
         let n = float values.Length
@@ -47,8 +59,10 @@ module Estimate =
                 |> sum
                 |> fun s -> s / sum w
 
-        let effective = deviations |> DrawTable.cut table |> Diagnostics.ess
-        let error = sqrt (dot deviations deviations / n / effective)
+        let independent = series table deviations
+        let flat = Array.concat independent
+        let effective = Diagnostics.ess independent
+        let error = sqrt (dot flat flat / float flat.Length / effective)
 
         if effective > 0.0 && Double.IsFinite error then
             struct ({ Value = value; Error = error }, variance / (error * error))
@@ -135,22 +149,23 @@ module Estimate =
                         infinity
             })
 
-    /// For each draw the number of the batch that it belongs to, and how many batches there are: whole chains where there are 16 or
-    /// more, up to 32 batches of neighbouring chains; else contiguous pieces of chains, so that there are about 32.
+    /// For each draw the number of the batch that it belongs to, and how many batches there are: whole chains (or ensembles) where there are
+    /// 16 or more, up to 32 batches of neighbouring ones; else contiguous pieces of them, so that there are about 32.
     let batches (table: DrawTable) : struct (int[] * int) =
-        let chains, length = table.Chains, table.PerChain
+        let length = table.PerChain
+        let groups = table.Chains / table.Together
+        let group (r: int) : int = r / length / table.Together
 
-        if chains >= 16 then
-            let count = min 32 chains
-            struct (Array.init table.Count (fun r -> r / length * count / chains), count)
+        if groups >= 16 then
+            let count = min 32 groups
+            struct (Array.init table.Count (fun r -> group r * count / groups), count)
         else
-            let pieces = max 1 (min ((32 + chains - 1) / chains) (length / 8))
+            let pieces = max 1 (min ((32 + groups - 1) / groups) (length / 8))
 
             let label (r: int) : int =
-                let chain, t = r / length, r % length
-                chain * pieces + int (int64 t * int64 pieces / int64 length)
+                group r * pieces + int (int64 (r % length) * int64 pieces / int64 length)
 
-            struct (Array.init table.Count label, chains * pieces)
+            struct (Array.init table.Count label, groups * pieces)
 
     /// The jackknife's standard error of a number from what it is without each of the batches: Efron, The Jackknife, the Bootstrap
     /// and Other Resampling Plans (1982), eq. 3.13 (with batches in place of single draws). Infinite for fewer than four.

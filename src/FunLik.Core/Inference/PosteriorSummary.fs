@@ -17,7 +17,7 @@ type ParameterSummary =
         Marginal: Marginal
         /// Central intervals of the same levels.
         Central: CredibleRegion list
-        /// The effective sample size of the mean: of the rank-normalised draws where they have no weights.
+        /// The effective sample size of the mean: of the rank-normalised draws where they have no weights, and chains are independent.
         BulkEss: float
         /// The smaller of those of the 5 % and 95 % quantiles.
         TailEss: float
@@ -72,7 +72,7 @@ module PosteriorSummary =
         let values = DrawTable.flat index table
         let chains = DrawTable.cut table values
         let struct (mean, ess) = Estimate.meanAndEss table values
-        let isEqual = table.Weights.IsNone
+        let isPlain = table.Weights.IsNone && table.Together = 1
 
         {
             Name = table.Names[index]
@@ -81,9 +81,9 @@ module PosteriorSummary =
             Quantiles = List.zip probabilities (Estimate.quantiles probabilities table values)
             Marginal = Credible.marginal levels index table
             Central = Credible.central levels index table
-            BulkEss = if isEqual then Diagnostics.bulkEss chains else ess
+            BulkEss = if isPlain then Diagnostics.bulkEss chains else ess
             TailEss =
-                if isEqual then
+                if isPlain then
                     Diagnostics.tailEss chains
                 else
                     tailEss table values
