@@ -169,6 +169,7 @@ let private labels (rows: int) (seed: int) : LabelSet =
         Gradient = numbers (2 * rows) 2
         Tags = Array.init rows (fun r -> if r % 3 = 0 then "ridge" else "posterior")
         Chains = Array.init rows (fun r -> r % 5)
+        Weights = numbers rows 5
     }
 
 [<Fact>]
@@ -229,7 +230,7 @@ let ``files of labels that were changed are refused`` () =
             |> JsonValue.toLine
             |> fun object -> object + ","
 
-        spoil "funlik-labels/2" "funlik-labels/9" ErrorKind.Schema
+        spoil "funlik-labels/3" "funlik-labels/9" ErrorKind.Schema
         spoil "\"parameters\": [" ("\"parameters\": [" + more) ErrorKind.Shape
         spoil manifest.Shards.Head.File "../labels.npy" ErrorKind.Value
         spoil "\"train\"" "\"idle\"" ErrorKind.Schema

@@ -66,7 +66,7 @@ let ``autocovariances are plain sums at every lag`` () =
         let x = Array.replicate 40 values |> Array.concat |> Array.map _.Get
         let n = x.Length
         let mean = Array.average x
-        let at = Diagnostics.autocovariance x
+        let at = Autocovariance.at x
         let scale = x |> Array.averageBy (fun v -> (v - mean) ** 2.0)
 
         [ 0; 1; n / 3; min 70 (n - 1); n - 1 ]

@@ -147,7 +147,7 @@ module DelayedAcceptance =
 
         let kernel = inner surrogate
 
-        if kernel.Name = Ensemble.name then
+        if kernel.Group > 1 then
             Error.make
                 ErrorKind.Unsupported
                 "an ensemble's walkers move by each other: it cannot be refused one by one"
@@ -156,6 +156,7 @@ module DelayedAcceptance =
 
         {
             Name = $"delayed {kernel.Name}"
+            Group = 1
             Advance =
                 fun key chains room ->
                     let struct (after, info) =

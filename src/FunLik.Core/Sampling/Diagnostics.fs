@@ -1,10 +1,6 @@
 namespace FunLik
 
 open System
-open System.Numerics
-open System.Numerics.Tensors
-open MathNet.Numerics.Distributions
-open MathNet.Numerics.IntegralTransforms
 
 /// Whether diagnostics of a parameter mean anything.
 [<RequireQualifiedAccess>]
@@ -50,6 +46,11 @@ type Diagnosis =
 
 /// Convergence of several chains: Vehtari, Gelman, Simpson, Carpenter and Bürkner, Bayesian Analysis
 /// 16 (2021) 667. Draws come as one array a chain, all of one length.
+///
+/// Chains that move together (walkers of one ensemble) are no independent chains: what stands next to each other in groups is
+/// treated as one. R-hat compares whole groups. The effective size is that of the mean over all draws, whose error the means of
+/// groups, step by step, have as a series of their own: Goodman and Weare, Comm. App. Math. Comp. Sci. 5 (2010) 65, section 3.
+/// A group of 1 is a chain on its own.
 [<RequireQualifiedAccess>]
 module Diagnostics =
 
@@ -64,6 +65,10 @@ module Diagnostics =
         else
             DiagnosticStatus.Defined
 
+    let private requireGroups (group: int) (chains: float[][]) : unit =
+        if group < 1 || chains.Length % group <> 0 then
+            invalidArg (nameof group) $"{chains.Length} chains are no groups of {group}"
+
     /// Both halves of each chain; the draw in the middle of an odd number is left out.
     let private split (chains: float[][]) : float[][] =
         chains
@@ -71,59 +76,37 @@ module Diagnostics =
             let half = c.Length / 2
             [| c[.. half - 1]; c[c.Length - half ..] |])
 
-    let private mean (x: float[]) : float = TensorPrimitives.Sum(ReadOnlySpan x) / float x.Length
+    /// The groups of split chains: of each group its first halves, and its second halves.
+    let private halves (group: int) (chains: float[][]) : float[][][] =
+        split chains
+        |> Array.chunkBySize (2 * group)
+        |> Array.collect (fun both ->
+            [| 0; 1 |]
+            |> Array.map (fun side -> Array.init group (fun k -> both[2 * k + side])))
 
-    let private centred (x: float[]) : float[] =
-        let shifted: float[] = Array.zeroCreate x.Length
-        TensorPrimitives.Subtract(ReadOnlySpan x, mean x, Span shifted)
-        shifted
+    /// The mean over the chains of a group after each step.
+    let private meanOver (group: float[][]) : float[] =
+        if group.Length = 1 then
+            group[0]
+        else
+            Array.init group[0].Length (fun t -> group |> Array.averageBy (fun c -> c[t]))
 
-    let private sumOfSquares (x: float[]) : float = TensorPrimitives.SumOfSquares(ReadOnlySpan x)
-
-    /// Σ_i x_i x_{i+t} / n for all t, by a transform of twice the length.
-    let private transformed (x: float[]) : float[] =
-        let size = int (BitOperations.RoundUpToPowerOf2(uint32 (2 * x.Length)))
-        let padded = Array.create size Complex.Zero
-        x |> Array.iteri (fun i v -> padded[i] <- Complex(v, 0.0))
-        Fourier.Forward(padded, FourierOptions.NoScaling)
-
-        for i in 0 .. size - 1 do
-            let power =
-                padded[i].Real * padded[i].Real + padded[i].Imaginary * padded[i].Imaginary
-
-            padded[i] <- Complex(power, 0.0)
-
-        Fourier.Inverse(padded, FourierOptions.NoScaling)
-        Array.init x.Length (fun t -> padded[t].Real / float size / float x.Length)
-
-    /// The autocovariance of a chain at any lag, with divisor n. Few lags are summed as they are
-    /// asked for; from lag 64 on one transform gives all.
-    let autocovariance (chain: float[]) : int -> float =
-        let x = centred chain
-        let n = x.Length
-        let all = lazy (transformed x)
-
-        fun lag ->
-            if lag >= 64 then
-                all.Value[lag]
-            else
-                TensorPrimitives.Dot(ReadOnlySpan(x, 0, n - lag), ReadOnlySpan(x, lag, n - lag))
-                / float n
+    /// The series of the means of each group, one for each group.
+    let groupMeans (group: int) (chains: float[][]) : float[][] =
+        requireGroups group chains
+        chains |> Array.chunkBySize group |> Array.map meanOver
 
     /// The variance within chains, and the pooled estimate of the variance.
     let private variances (chains: float[][]) : struct (float * float) =
         let n = float chains[0].Length
-
-        let within =
-            chains |> Array.averageBy (fun c -> sumOfSquares (centred c) / (n - 1.0))
-
-        let means = chains |> Array.map mean
+        let within = chains |> Array.averageBy Autocovariance.variance
+        let means = chains |> Array.map Autocovariance.mean
 
         let between =
             if chains.Length < 2 then
                 0.0
             else
-                sumOfSquares (centred means) / float (chains.Length - 1)
+                Autocovariance.variance means
 
         struct (within, within * (n - 1.0) / n + between)
 
@@ -133,7 +116,7 @@ module Diagnostics =
         let n = chains[0].Length
         let total = float (n * chains.Length)
         let struct (within, pooled) = variances chains
-        let lags = chains |> Array.map autocovariance
+        let lags = chains |> Array.map Autocovariance.at
 
         let rho (t: int) : float =
             let covariance = lags |> Array.averageBy (fun at -> at t)
@@ -153,168 +136,129 @@ module Diagnostics =
         let time = pairs 0 infinity 0.0
         total / max time (1.0 / log10 total)
 
+    /// The size of independent draws whose mean has the variance that the mean of these has.
+    let private groupedEss (groups: float[][][]) : float =
+        let means = groups |> Array.map meanOver
+
+        if groups[0].Length = 1 then
+            essOf means
+        else
+            let struct (_, all) = groups |> Array.map Array.concat |> variances
+            let struct (_, ofMeans) = variances means
+            if ofMeans > 0.0 then all / ofMeans * essOf means else 0.0
+
+    let private groupedRHat (groups: float[][][]) : float =
+        let struct (within, pooled) = groups |> Array.map Array.concat |> variances
+        if within > 0.0 then sqrt (pooled / within) else infinity
+
     let private defined
+        (group: int)
         (chains: float[][])
         (fallback: float)
-        (compute: float[][] -> float)
+        (compute: float[][][] -> float)
         : float =
+        requireGroups group chains
+
         if (status chains).IsDefined then
-            let value = compute (split chains)
+            let value = compute (halves group chains)
             if Double.IsNaN value then fallback else value
         else
             fallback
 
+    /// The effective sample size of the mean of split chains that move in groups; 0 where there is none.
+    let essOfGroups (group: int) (chains: float[][]) : float = defined group chains 0.0 groupedEss
+
     /// The effective sample size of the mean of split chains; 0 where there is none.
-    let ess (chains: float[][]) : float = defined chains 0.0 essOf
+    let ess (chains: float[][]) : float = essOfGroups 1 chains
 
     let private squares (chains: float[][]) : float[][] =
-        let all = mean (Array.concat chains)
+        let all = Autocovariance.mean (Array.concat chains)
         chains |> Array.map (Array.map (fun x -> (x - all) * (x - all)))
 
-    /// The smaller of the effective sample sizes of x and of (x − mean)².
-    let honestEss (chains: float[][]) : float = min (ess chains) (ess (squares chains))
+    /// The smaller of the effective sample sizes of x and of (x − mean)², of chains that move in groups.
+    let honestEssOfGroups (group: int) (chains: float[][]) : float =
+        min (essOfGroups group chains) (essOfGroups group (squares chains))
 
-    let private rHatOf (chains: float[][]) : float =
-        let struct (within, pooled) = variances chains
-        if within > 0.0 then sqrt (pooled / within) else infinity
+    /// The smaller of the effective sample sizes of x and of (x − mean)².
+    let honestEss (chains: float[][]) : float = honestEssOfGroups 1 chains
+
+    /// Split R-hat of chains that move in groups, eq. 1 to 4; +∞ where there is none.
+    let rHatOfGroups (group: int) (chains: float[][]) : float =
+        defined group chains infinity groupedRHat
 
     /// Split R-hat, eq. 1 to 4; +∞ where there is none.
-    let rHat (chains: float[][]) : float = defined chains infinity rHatOf
-
-    /// All draws in increasing order, and where each of them stands.
-    [<Struct>]
-    type private Sorted = { Values: float[]; Order: int[] }
-
-    let private sort (flat: float[]) : Sorted =
-        let values = Array.copy flat
-        let order = Array.init flat.Length id
-        Array.Sort(values, order)
-        { Values = values; Order = order }
-
-    let private score (total: int) (rank: float) : float =
-        Normal.InvCDF(0.0, 1.0, (rank - 0.375) / (float total + 0.25))
-
-    /// The scores of the ranks 1 to `total`.
-    let private scores (total: int) : float[] =
-        Array.init total (fun i -> score total (float (i + 1)))
-
-    /// The scores of all draws in their first order; equal draws have that of their mean rank.
-    let private scored (table: float[]) (sorted: Sorted) : float[] =
-        let total = sorted.Values.Length
-        let result: float[] = Array.zeroCreate total
-        let mutable first = 0
-
-        while first < total do
-            let mutable last = first
-
-            while last + 1 < total && sorted.Values[last + 1] = sorted.Values[first] do
-                last <- last + 1
-
-            let value =
-                if last = first then
-                    table[first]
-                else
-                    score total (0.5 * float (first + last) + 1.0)
-
-            for k in first..last do
-                result[sorted.Order[k]] <- value
-
-            first <- last + 1
-
-        result
-
-    /// Cuts what belongs to all draws into what belongs to each chain.
-    let private cut (chains: float[][]) (flat: float[]) : float[][] =
-        let starts = chains |> Array.scan (fun start c -> start + c.Length) 0
-        chains |> Array.mapi (fun i c -> flat[starts[i] .. starts[i] + c.Length - 1])
-
-    let private quantile (p: float) (sorted: Sorted) : float =
-        let values = sorted.Values
-        let place = p * float (values.Length - 1)
-        let below = int place
-        let above = min (below + 1) (values.Length - 1)
-        values[below] + (place - float below) * (values[above] - values[below])
-
-    /// |x − median| in increasing order: the two sides of the median merged.
-    let private folded (sorted: Sorted) : Sorted =
-        let total = sorted.Values.Length
-        let median = quantile 0.5 sorted
-        let values = Array.zeroCreate total
-        let order = Array.zeroCreate total
-        let firstAbove = sorted.Values |> Array.tryFindIndex (fun v -> v >= median)
-        let mutable above = firstAbove |> Option.defaultValue total
-        let mutable below = above - 1
-
-        for k in 0 .. total - 1 do
-            let left =
-                if below >= 0 then
-                    median - sorted.Values[below]
-                else
-                    infinity
-
-            let right =
-                if above < total then
-                    sorted.Values[above] - median
-                else
-                    infinity
-
-            if right <= left then
-                values[k] <- right
-                order[k] <- sorted.Order[above]
-                above <- above + 1
-            else
-                values[k] <- left
-                order[k] <- sorted.Order[below]
-                below <- below - 1
-
-        { Values = values; Order = order }
+    let rHat (chains: float[][]) : float = rHatOfGroups 1 chains
 
     /// Normal scores of the ranks among all draws, eq. 14; equal draws share their mean rank.
     let rankNormalise (chains: float[][]) : float[][] =
         let flat = Array.concat chains
-        sort flat |> scored (scores flat.Length) |> cut chains
+        Ranks.sort flat |> Ranks.scored (Ranks.scores flat.Length) |> Ranks.cut chains
 
-    let private rankRHatOf (table: float[]) (chains: float[][]) (sorted: Sorted) : float =
+    let private rankRHatOf
+        (group: int)
+        (table: float[])
+        (chains: float[][])
+        (sorted: Ranked)
+        : float =
         max
-            (rHat (scored table sorted |> cut chains))
-            (rHat (folded sorted |> scored table |> cut chains))
+            (Ranks.scored table sorted |> Ranks.cut chains |> rHatOfGroups group)
+            (Ranks.folded sorted
+             |> Ranks.scored table
+             |> Ranks.cut chains
+             |> rHatOfGroups group)
 
-    let private tailEssOf (chains: float[][]) (sorted: Sorted) : float =
-        let essAt (p: float) : float =
-            let edge = quantile p sorted
-            chains |> Array.map (Array.map (fun x -> if x <= edge then 1.0 else 0.0)) |> ess
+    let private essAtMost (group: int) (chains: float[][]) (edge: float) : float =
+        chains
+        |> Array.map (Array.map (fun x -> if x <= edge then 1.0 else 0.0))
+        |> essOfGroups group
 
-        min (essAt 0.05) (essAt 0.95)
+    let private tailEssOf (group: int) (chains: float[][]) (sorted: Ranked) : float =
+        let at (p: float) : float = essAtMost group chains (Ranks.quantile p sorted)
+        min (at 0.05) (at 0.95)
 
     /// Computes what needs all draws in order, where there is anything to compute.
     let private ordered
         (fallback: float)
-        (compute: float[] -> Sorted -> float)
+        (compute: float[] -> Ranked -> float)
         (chains: float[][])
         : float =
         if (status chains).IsDefined then
             let flat = Array.concat chains
-            compute (scores flat.Length) (sort flat)
+            compute (Ranks.scores flat.Length) (Ranks.sort flat)
         else
             fallback
 
     /// The larger of the rank-normalised split R-hats of x and of |x − median|; +∞ where there is none.
     let rankRHat (chains: float[][]) : float =
-        ordered infinity (fun table sorted -> rankRHatOf table chains sorted) chains
+        ordered infinity (fun table sorted -> rankRHatOf 1 table chains sorted) chains
 
     /// The effective sample size of the rank-normalised draws; 0 where there is none.
     let bulkEss (chains: float[][]) : float = ess (rankNormalise chains)
 
     /// The smaller of the effective sample sizes of the 5 % and 95 % quantiles; 0 where there is none.
     let tailEss (chains: float[][]) : float =
-        ordered 0.0 (fun _ sorted -> tailEssOf chains sorted) chains
+        ordered 0.0 (fun _ sorted -> tailEssOf 1 chains sorted) chains
 
-    let private diagnosed (table: float[]) (name: string) (chains: float[][]) : Diagnosis =
+    /// The effective sample size of a quantile: of draws that are no larger than it, of chains that move in groups; 0 where there is
+    /// none. The same, section 4.2.
+    let quantileEss (group: int) (p: float) (chains: float[][]) : float =
+        ordered 0.0 (fun _ sorted -> essAtMost group chains (Ranks.quantile p sorted)) chains
+
+    let private diagnosed
+        (group: int)
+        (table: float[])
+        (name: string)
+        (chains: float[][])
+        : Diagnosis =
         let status = status chains
         let flat = Array.concat chains
-        let mean = if flat.Length = 0 then 0.0 else mean flat
+
+        let mean = if flat.Length = 0 then 0.0 else Autocovariance.mean flat
+
         let n = float flat.Length
-        let variance = sumOfSquares (centred flat) / max 1.0 (n - 1.0)
+
+        let variance =
+            Autocovariance.sumOfSquares (Autocovariance.centred flat) / max 1.0 (n - 1.0)
 
         let undefined =
             {
@@ -334,11 +278,13 @@ module Diagnostics =
         if not status.IsDefined then
             undefined
         else
-            let sorted = sort flat
-            let essOfMean = ess chains
+            let sorted = Ranks.sort flat
+            let essOfMean = essOfGroups group chains
             let squares = squares chains
-            let essOfSquares = ess squares
-            let spread = sumOfSquares (centred (Array.concat squares)) / n
+            let essOfSquares = essOfGroups group squares
+
+            let spread =
+                Autocovariance.sumOfSquares (Autocovariance.centred (Array.concat squares)) / n
 
             let error (x: float) : float = if Double.IsFinite x then sqrt x else infinity
 
@@ -346,21 +292,27 @@ module Diagnostics =
                 MeanError = error (variance / essOfMean)
                 StandardDeviationError = error (spread / essOfSquares / (4.0 * variance))
                 Ess = min essOfMean essOfSquares
-                BulkEss = scored table sorted |> cut chains |> ess
-                TailEss = tailEssOf chains sorted
-                RHat = rHat chains
-                RankRHat = rankRHatOf table chains sorted
+                BulkEss = Ranks.scored table sorted |> Ranks.cut chains |> essOfGroups group
+                TailEss = tailEssOf group chains sorted
+                RHat = rHatOfGroups group chains
+                RankRHat = rankRHatOf group table chains sorted
             }
 
-    /// All that several chains say about each of several parameters, of which `series` gives the draws.
-    let diagnoseAll (names: string[]) (series: int -> float[][]) : Diagnosis[] =
+    /// All that chains say that move in groups about each of several parameters, of which `series` gives the draws.
+    let diagnoseGroups (group: int) (names: string[]) (series: int -> float[][]) : Diagnosis[] =
         let next (table: float[]) (i: int, name: string) : Diagnosis * float[] =
             let chains = series i
             let total = chains |> Array.sumBy _.Length
-            let table = if table.Length = total then table else scores total
-            diagnosed table name chains, table
+
+            let table = if table.Length = total then table else Ranks.scores total
+
+            diagnosed group table name chains, table
 
         Array.indexed names |> Array.mapFold next [||] |> fst
+
+    /// All that several chains say about each of several parameters, of which `series` gives the draws.
+    let diagnoseAll (names: string[]) (series: int -> float[][]) : Diagnosis[] =
+        diagnoseGroups 1 names series
 
     /// All that several chains say about one parameter.
     let diagnose (name: string) (chains: float[][]) : Diagnosis =

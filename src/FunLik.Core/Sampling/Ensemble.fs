@@ -321,5 +321,10 @@ module Ensemble =
         (settings: EnsembleSettings)
         : Sampler =
         match check objective.Count settings with
-        | [] -> { Name = name; Advance = step options objective settings }
+        | [] ->
+            {
+                Name = name
+                Group = settings.Walkers
+                Advance = step options objective settings
+            }
         | errors -> raise (FunLikException errors)

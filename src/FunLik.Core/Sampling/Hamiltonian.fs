@@ -278,5 +278,5 @@ module Hamiltonian =
         match check objective.Count settings with
         | [] ->
             let mover = Leapfrog.mover settings.StepSize settings.Metric
-            { Name = "hmc"; Advance = step options objective settings mover }
+            { Name = "hmc"; Group = 1; Advance = step options objective settings mover }
         | errors -> raise (FunLikException errors)

@@ -97,6 +97,9 @@ type Sampler =
     {
         /// What it is called.
         Name: string
+        /// How many chains next to each other move together: the walkers of an ensemble, which are no independent chains; 1 where each
+        /// chain is on its own. Diagnostics treat such a group as one.
+        Group: int
         /// One step with its own key, from chains, into the arrays of others that nobody reads any more (`Chains.Room`).
         Advance: Key -> Chains -> Chains -> struct (Chains * StepInfo)
     }

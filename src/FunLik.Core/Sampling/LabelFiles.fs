@@ -5,7 +5,7 @@ open System.IO
 open System.Security.Cryptography
 
 /// One file of labels: a table with one row a label, whose columns are the parameters, the log density, its parts (main,
-/// constraint, prior; NaN where they are not known), its gradient, and the number of the chain.
+/// constraint, prior; NaN where they are not known), its gradient, the number of the chain, and the weight.
 type LabelShard =
     {
         /// The name of the file in its folder.
@@ -18,6 +18,8 @@ type LabelShard =
         Rows: int
         /// The SHA-256 of the file, in lower-case hexadecimal digits.
         Sha256: string
+        /// Whether the table has weights; before the third schema it had none, and all are 1.
+        HasWeights: bool
     }
 
 /// What a folder of labels holds.
@@ -36,7 +38,11 @@ type LabelManifest =
 [<RequireQualifiedAccess>]
 module LabelFiles =
 
-    let private schema = "funlik-labels/2"
+    let private schema = "funlik-labels/3"
+
+    /// Without weights.
+    let private before = "funlik-labels/2"
+
     let private manifestPath (folder: string) : string = Path.Combine(folder, "labels.json")
 
     let private useName (labelUse: LabelUse) : string =
@@ -47,7 +53,7 @@ module LabelFiles =
     let private columns (names: string[]) : string[] =
         let gradient = names |> Array.map (fun name -> $"d logDensity / d {name}")
         let values = [| "logDensity"; "main"; "constraint"; "prior" |]
-        Array.concat [ names; values; gradient; [| "chain" |] ]
+        Array.concat [ names; values; gradient; [| "chain"; "weight" |] ]
 
     let private namesOf (manifest: LabelManifest) : string[] =
         manifest.Parameters |> Array.map _.Name
@@ -82,11 +88,12 @@ module LabelFiles =
             ]
         |> JsonValue.writeFile (manifestPath folder)
 
-    let private width (parameters: int) : int = 2 * parameters + 5
+    let private width (hasWeights: bool) (parameters: int) : int =
+        2 * parameters + (if hasWeights then 6 else 5)
 
     let private table (set: LabelSet) : float[] =
         let n = set.Dimension
-        let width = width n
+        let width = width true n
         let values = Array.zeroCreate (set.Count * width)
         let main = set.Main
 
@@ -98,7 +105,8 @@ module LabelFiles =
             values[first + n + 2] <- set.Constraint[r]
             values[first + n + 3] <- set.Prior[r]
             Array.Copy(set.Gradient, r * n, values, first + n + 4, n)
-            values[first + width - 1] <- float set.Chains[r]
+            values[first + width - 2] <- float set.Chains[r]
+            values[first + width - 1] <- set.Weights[r]
 
         values
 
@@ -116,11 +124,18 @@ module LabelFiles =
         let file = $"labels-{manifest.Shards.Length:d5}-{useName labelUse}.npy"
         let path = Path.Combine(folder, file)
 
-        Npy.writeRows path (width set.Dimension) [ table set ]
+        Npy.writeRows path (width true set.Dimension) [ table set ]
         |> Result.bind (fun _ -> hash path)
         |> Result.map (fun sha ->
             let shard =
-                { File = file; Use = labelUse; Tag = tag; Rows = set.Count; Sha256 = sha }
+                {
+                    File = file
+                    Use = labelUse
+                    Tag = tag
+                    Rows = set.Count
+                    Sha256 = sha
+                    HasWeights = true
+                }
 
             { manifest with Shards = manifest.Shards @ [ shard ] })
 
@@ -171,7 +186,14 @@ module LabelFiles =
                     |> Error.fail)
 
         let make file labelUse tag (rows, sha) : LabelShard =
-            { File = file; Use = labelUse; Tag = tag; Rows = rows; Sha256 = sha }
+            {
+                File = file
+                Use = labelUse
+                Tag = tag
+                Rows = rows
+                Sha256 = sha
+                HasWeights = true
+            }
 
         Ok make
         |> Validation.apply (Json.field "file" plainName json)
@@ -192,9 +214,15 @@ module LabelFiles =
                 Json.entries json
                 |> Result.map (List.map (fun (name, value) -> name, Json.toValue value))
 
-            Ok(fun () parameters shards facts ->
-                { Parameters = Array.ofList parameters; Shards = shards; Facts = facts })
-            |> Validation.apply (Json.field "schema" (Json.oneOf [ schema, () ]) json)
+            Ok(fun hasWeights parameters shards facts ->
+                {
+                    Parameters = Array.ofList parameters
+                    Shards = shards |> List.map (fun s -> { s with HasWeights = hasWeights })
+                    Facts = facts
+                })
+            |> Validation.apply (
+                Json.field "schema" (Json.oneOf [ schema, true; before, false ]) json
+            )
             |> Validation.apply (Json.field "parameters" (Json.list ParameterJson.read) json)
             |> Validation.apply (Json.field "shards" (Json.list shardOf) json)
             |> Validation.apply (Json.field "facts" facts json))
@@ -216,7 +244,7 @@ module LabelFiles =
             |> Error.fail
 
         let ofTable (array: NpyArray) : Result<LabelSet, Error list> =
-            let width = width n
+            let width = width shard.HasWeights n
 
             if array.Shape <> [ shard.Rows; width ] then
                 let sizes (shape: int list) : string =
@@ -245,7 +273,12 @@ module LabelFiles =
                         Prior = part (n + 3) 1
                         Gradient = part (n + 4) n
                         Tags = Array.create shard.Rows shard.Tag
-                        Chains = part (width - 1) 1 |> Array.map int
+                        Chains = part (2 * n + 4) 1 |> Array.map int
+                        Weights =
+                            if shard.HasWeights then
+                                part (2 * n + 5) 1
+                            else
+                                Array.create shard.Rows 1.0
                     }
 
         hash path

@@ -29,6 +29,9 @@ type LabelSet =
         Tags: string[]
         /// The chain that it comes from. Points of different chains are independent.
         Chains: int[]
+        /// What each point counts for where points stand for what their design says: the posterior (1 for its own draws; tempered chains), an
+        /// evenly filled box; 1 along a ridge, which stands for nothing else. Up to a factor of each design.
+        Weights: float[]
     }
 
     /// The number of rows.
@@ -56,6 +59,7 @@ module LabelSet =
             Gradient = [||]
             Tags = [||]
             Chains = [||]
+            Weights = [||]
         }
 
     /// The rows of these numbers, in their order.
@@ -79,6 +83,42 @@ module LabelSet =
             Gradient = take set.Gradient
             Tags = chosen |> Array.map (fun r -> set.Tags[r])
             Chains = chosen |> Array.map (fun r -> set.Chains[r])
+            Weights = chosen |> Array.map (fun r -> set.Weights[r])
+        }
+
+    /// What tells points apart: their bits, and −0 is 0.
+    let private pointKey (set: LabelSet) (row: int) : string =
+        let bits =
+            Array.init set.Dimension (fun i ->
+                BitConverter.DoubleToInt64Bits(set.Points[row * set.Dimension + i] + 0.0))
+
+        String(Runtime.InteropServices.MemoryMarshal.Cast<int64, char>(ReadOnlySpan bits))
+
+    /// The set without points that others have, and without points that it has twice, as chains that stand still do: of these the first row stays,
+    /// with the weights of all of them.
+    let distinct (others: LabelSet list) (set: LabelSet) : LabelSet =
+        let known =
+            others
+            |> Seq.collect (fun other -> Seq.init other.Count (pointKey other))
+            |> Collections.Generic.HashSet
+
+        let weights = Collections.Generic.Dictionary<string, float>()
+        let first = Collections.Generic.List<int>()
+
+        for r in 0 .. set.Count - 1 do
+            let point = pointKey set r
+
+            if not (known.Contains point) then
+                match weights.TryGetValue point with
+                | true, before -> weights[point] <- before + set.Weights[r]
+                | _ ->
+                    weights[point] <- set.Weights[r]
+                    first.Add r
+
+        let kept = rows (first.ToArray()) set
+
+        { kept with
+            Weights = Array.init kept.Count (fun r -> weights[pointKey kept r])
         }
 
     /// The rows whose chain satisfies a condition.
@@ -117,6 +157,7 @@ module LabelSet =
                 Gradient = all _.Gradient
                 Tags = all _.Tags
                 Chains = all _.Chains
+                Weights = all _.Weights
             }
 
     /// Rows with values and gradients; the parts are not known.
@@ -137,6 +178,7 @@ module LabelSet =
             Gradient = gradients
             Tags = Array.create values.Length tag
             Chains = chains
+            Weights = Array.create values.Length 1.0
         }
 
     /// The labels that chains carry, one row a chain; no evaluation is needed.

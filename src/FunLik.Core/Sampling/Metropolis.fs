@@ -219,6 +219,7 @@ module Metropolis =
                     match proposal with
                     | Proposal.RandomWalk _ -> "random walk"
                     | Proposal.Independence _ -> "independence"
+                Group = 1
                 Advance = step options objective proposal
             }
         | errors -> raise (FunLikException errors)

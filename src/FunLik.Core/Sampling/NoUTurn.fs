@@ -379,5 +379,5 @@ module NoUTurn =
         match check objective.Count settings with
         | [] ->
             let mover = Leapfrog.mover settings.StepSize settings.Metric
-            { Name = "nuts"; Advance = step options objective settings mover }
+            { Name = "nuts"; Group = 1; Advance = step options objective settings mover }
         | errors -> raise (FunLikException errors)

@@ -27,6 +27,8 @@ type SamplingRun =
     {
         /// The names of the parameters.
         Names: string[]
+        /// How many chains next to each other move together: that of the sampler (`Sampler.Group`).
+        Group: int
         /// The chains after the last step; before the first, their starts.
         Current: Chains
         /// The chains after each step.
@@ -94,6 +96,7 @@ module Sampling =
     let init (names: string[]) (chains: Chains) : SamplingRun =
         {
             Names = names
+            Group = 1
             Current = { chains with Step = 0 }
             States = [||]
             Acceptance = 0.0
@@ -119,7 +122,7 @@ module Sampling =
 
     /// The diagnostics of every parameter.
     let diagnose (run: SamplingRun) : Diagnosis[] =
-        Diagnostics.diagnoseAll run.Names (fun i -> series i run)
+        Diagnostics.diagnoseGroups run.Group run.Names (fun i -> series i run)
 
     let private firstLook = 50
 
@@ -163,6 +166,7 @@ module Sampling =
 
         let longer =
             { run with
+                Group = sampler.Group
                 Current = if states.Length = 0 then run.Current else Array.last states
                 States = Array.append run.States states
                 Acceptance =
@@ -177,8 +181,8 @@ module Sampling =
 
         let judged =
             { longer with
-                MinEss = all |> Array.map Diagnostics.honestEss |> Array.min
-                MaxRHat = all |> Array.map Diagnostics.rHat |> Array.max
+                MinEss = all |> Array.map (Diagnostics.honestEssOfGroups sampler.Group) |> Array.min
+                MaxRHat = all |> Array.map (Diagnostics.rHatOfGroups sampler.Group) |> Array.max
             }
 
         { judged with Status = judge goal judged }

@@ -208,5 +208,5 @@ module Slice =
     /// The sampler of these settings. Raises an error for settings that make no sense.
     let sampler (options: RunOptions) (objective: Objective) (settings: SliceSettings) : Sampler =
         match check objective.Count settings with
-        | [] -> { Name = "slice"; Advance = step options objective settings }
+        | [] -> { Name = "slice"; Group = 1; Advance = step options objective settings }
         | errors -> raise (FunLikException errors)
