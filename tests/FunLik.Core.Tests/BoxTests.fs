@@ -32,7 +32,10 @@ let ``profiled points of a box are exact labels on the ridge`` () =
     Assert.Equal(600, found.Set.Count)
     Assert.Equal(0, found.Lost + found.Outside)
     Assert.True(found.ProfileCalls.Values > 600L)
-    let struct (values, gradients) = objective.ValuesAndGradients(found.Set.Points, options)
+
+    let struct (values, gradients) =
+        objective.ValuesAndGradients(found.Set.Points, options)
+
     Assert.Equal<float[]>(values, found.Set.LogDensity)
     Assert.Equal<float[]>(gradients, found.Set.Gradient)
     Assert.All(found.Set.Tags, fun tag -> Assert.Equal("box", tag))
@@ -58,19 +61,15 @@ let ``weighted points stand for the box filled evenly, and more of them are wher
     =
     let sides = [ "x", -8.0, 8.0; "t", -6.0, 10.0 ]
 
-    let design =
-        { usual with
-            Labels = 20_000
-            Sides = sides
-            Fill = fill
-            Inner = 0.6
-        }
+    let design = { usual with Labels = 20_000; Sides = sides; Fill = fill; Inner = 0.6 }
 
     let plan = Box.plan options objective design centre key
     Assert.InRange(Box.levels plan, 2, 5)
     let set = (Box.labels options plan 0 design.Labels).Set
     let column i = Array.init set.Count (fun r -> set.Points[2 * r + i])
-    let mean (f: int -> float) = Seq.sum (Seq.init set.Count (fun r -> set.Weights[r] * f r)) / float set.Count
+
+    let mean (f: int -> float) =
+        Seq.sum (Seq.init set.Count (fun r -> set.Weights[r] * f r)) / float set.Count
 
     // Means over the box of 1, x, x² and t: 1, 0, 64/3 and 2. Weights are below 2.5 and spread by 1.2 at most: five standard errors of
     // independent points; Sobol's are nearer.
@@ -134,7 +133,9 @@ let ``points outside of the support give no labels and are counted`` () =
             FirstGroup = 0
         }
 
-    let found = Box.labels options (Box.plan options wedge design [| 0.0; 0.0 |] key) 0 400
+    let found =
+        Box.labels options (Box.plan options wedge design [| 0.0; 0.0 |] key) 0 400
+
     Assert.Equal(400, found.Set.Count + found.Outside)
     // A triangle of sides 3 of a square of sides 4: 28 %.
     Assert.InRange(found.Outside, 75, 150)
@@ -153,8 +154,7 @@ let ``a box that makes no sense is refused, with all that is wrong`` () =
 
     Assert.Equal(
         1,
-        (Box.check objective.Parameters { usual with Sides = [ "x", -1e3, 1e3 ] })
-            .Length
+        (Box.check objective.Parameters { usual with Sides = [ "x", -1e3, 1e3 ] }).Length
     )
 
     Assert.Throws<FunLikException>(fun () -> make wrong |> ignore) |> ignore
@@ -163,35 +163,50 @@ let ``a box that makes no sense is refused, with all that is wrong`` () =
 let ``tempered chains give labels of the density itself, and weights back to it`` () =
     let beta = 0.5
 
-    let design =
-        { Design.posteriorOf 2 6000 with Chains = 20; TestChains = 4 }
+    let design = { Design.posteriorOf 2 6000 with Chains = 20; TestChains = 4 }
 
     let centre = [| 1.0; 0.5 |]
     let tempered = Tempered.objective beta skewed.Objective
     let start = Design.start options tempered design centre key
 
     let steps =
-        Tempered.labels options skewed.Objective beta design centre key start |> Array.ofSeq
+        Tempered.labels options skewed.Objective beta design centre key start
+        |> Array.ofSeq
 
-    let set = steps |> Array.map _.Train |> List.ofArray |> LabelSet.concat [| "x0"; "x1" |]
-    let test = steps |> Array.map _.Test |> List.ofArray |> LabelSet.concat [| "x0"; "x1" |]
+    let set =
+        steps |> Array.map _.Train |> List.ofArray |> LabelSet.concat [| "x0"; "x1" |]
+
+    let test =
+        steps |> Array.map _.Test |> List.ofArray |> LabelSet.concat [| "x0"; "x1" |]
+
     Assert.Equal(6000, set.Count)
     Assert.True(test.Count > 0)
-    let struct (values, gradients) = skewed.Objective.ValuesAndGradients(set.Points, options)
+
+    let struct (values, gradients) =
+        skewed.Objective.ValuesAndGradients(set.Points, options)
+
     Assert.Equal<float[]>(values, set.LogDensity)
     Assert.Equal<float[]>(gradients, set.Gradient)
     Assert.All(set.Tags, fun tag -> Assert.Equal("tempered", tag))
 
     // Without weights points are those of the flatter density: the pull of x1 on x0²/2 is normal, of variance 1/β. Weighted, of variance 1.
-    let pulls = Array.init set.Count (fun r -> (skewed.Parts (Array.sub set.Points (2 * r) 2))[1])
+    let pulls =
+        Array.init set.Count (fun r -> (skewed.Parts(Array.sub set.Points (2 * r) 2))[1])
+
     let plain = pulls |> Array.averageBy (fun z -> z * z)
     Assert.InRange((plain - 2.0) / (2.0 * sqrt (2.0 / 6000.0)), -4.0, 4.0)
     let total = Array.sum set.Weights
-    let weighted = Array.fold2 (fun s w z -> s + w * z * z) 0.0 set.Weights pulls / total
+
+    let weighted =
+        Array.fold2 (fun s w z -> s + w * z * z) 0.0 set.Weights pulls / total
+
     let effective = total * total / Array.sumBy (fun w -> w * w) set.Weights
     Assert.InRange((weighted - 1.0) / sqrt (2.0 / effective), -4.0, 4.0)
     // exp(x0) has a gamma distribution of shape 3: its mean is 3.
-    let mean = Seq.sum (Seq.init set.Count (fun r -> set.Weights[r] * exp set.Points[2 * r])) / total
+    let mean =
+        Seq.sum (Seq.init set.Count (fun r -> set.Weights[r] * exp set.Points[2 * r]))
+        / total
+
     Assert.InRange((mean - 3.0) / sqrt (3.0 / effective), -4.5, 4.5)
 
     for beta in [ 0.0; -1.0; 1.5; nan ] do
@@ -202,27 +217,40 @@ let private set (points: float list) (weights: float list) : LabelSet =
     let points = Array.ofList points
     let count = points.Length
 
-    { LabelSet.create [| "x" |] "posterior" (Array.create count 0) points (Array.copy points) (Array.copy points) with
+    { LabelSet.create
+          [| "x" |]
+          "posterior"
+          (Array.create count 0)
+          points
+          (Array.copy points)
+          (Array.copy points) with
         Weights = Array.ofList weights
     }
 
 [<Fact>]
 let ``points that are there already are left out, and those that are there twice weigh twice`` () =
-    let first = set [ 1.0; 2.0; 1.0; 3.0; 1.0 ] [ 1.0; 1.0; 0.5; 1.0; 2.0 ] |> LabelSet.distinct []
+    let struct (first, known) =
+        set [ 1.0; 2.0; 1.0; 3.0; 1.0 ] [ 1.0; 1.0; 0.5; 1.0; 2.0 ]
+        |> LabelSet.distinct KnownPoints.Empty
+
     Assert.Equal<float[]>([| 1.0; 2.0; 3.0 |], first.Points)
     Assert.Equal<float[]>([| 3.5; 1.0; 1.0 |], first.Weights)
-    let second = set [ 3.0; 4.0; 0.0; -0.0 ] [ 1.0; 1.0; 1.0; 1.0 ] |> LabelSet.distinct [ first ]
+
+    let struct (second, both) =
+        set [ 3.0; 4.0; 0.0; -0.0 ] [ 1.0; 1.0; 1.0; 1.0 ] |> LabelSet.distinct known
+
     Assert.Equal<float[]>([| 4.0; 0.0 |], second.Points)
     Assert.Equal<float[]>([| 1.0; 2.0 |], second.Weights)
+    let struct (none, _) = LabelSet.distinct both first
+    Assert.Equal(0, none.Count)
 
     let law (points: NormalFloat list) =
         let values = points |> List.map _.Get
         let ones = values |> List.map (fun _ -> 1.0)
-        let once = set values ones |> LabelSet.distinct []
+        let struct (once, _) = set values ones |> LabelSet.distinct KnownPoints.Empty
 
         once.Count = (List.distinct values).Length
         && Array.sum once.Weights = float values.Length
-        && (set values ones |> LabelSet.distinct [ once ]).Count = 0
 
     Check.One(Config.QuickThrowOnFailure, law)
 
@@ -241,13 +269,20 @@ let ``folders of labels from before weights are read, and every point counts onc
         // A table as it was: no last column.
         let path = Path.Combine(folder, manifest.Shards.Head.File)
         let table = (Npy.readFloats path |> Error.orRaise).Values |> Array.chunkBySize 8
-        Npy.writeRows path 7 [ table |> Array.collect (Array.truncate 7) ] |> Error.orRaise |> ignore
-        let hash = Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData(File.ReadAllBytes path))
+
+        Npy.writeRows path 7 [ table |> Array.collect (Array.truncate 7) ]
+        |> Error.orRaise
+        |> ignore
+
+        let hash =
+            Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData(File.ReadAllBytes path))
+
         let json = Path.Combine(folder, "labels.json")
 
         File.WriteAllText(
             json,
-            File.ReadAllText(json)
+            File
+                .ReadAllText(json)
                 .Replace("funlik-labels/3", "funlik-labels/2")
                 .Replace(manifest.Shards.Head.Sha256, hash)
         )

@@ -73,11 +73,39 @@ let ``arguments are values`` () =
                 Chains = 64
                 MostDraws = 100_000
                 Sampler = SamplerKind.Hamiltonian
+                AllowUnconverged = false
                 Out = "d"
             }
         ),
         parsed "sample --model m.json --ess 500 --seed 3 --out d"
     )
+
+    let designs =
+        {
+            Parts = [ LabelDesign.Posterior, 0.5; LabelDesign.Box, 0.5 ]
+            Labels = 100
+            Seed = 1
+            Chains = 64
+            Beta = 0.5
+            Sides = [ "a", -1.0, 2.0 ]
+            Fill = BoxFill.Uniform
+            Others = BoxOthers.Frozen
+            Inner = 0.2
+            AllowUnconverged = true
+            Out = "d"
+        }
+
+    Assert.Equal(
+        Verb.Design(source, designs),
+        parsed
+            "sample --model m.json --design posterior=0.5,box=0.5 --labels 100 --side a,-1,2 --fill uniform --frozen --inner 0.2 --allow-unconverged --out d"
+    )
+
+    let mixed = [ LabelDesign.Posterior, 2.0; LabelDesign.Ridge, 1.0 ]
+
+    match parsed "sample --model m.json --design mixed --labels 9 --out d" with
+    | Verb.Design(_, request) -> Assert.Equal<(LabelDesign * float) list>(mixed, request.Parts)
+    | other -> Assert.Fail $"{other}"
 
     Assert.Equal(
         Verb.Train

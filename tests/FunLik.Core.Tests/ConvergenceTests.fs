@@ -21,14 +21,14 @@ let private autoregressive (rho: float) (chains: int) (draws: int) (key: Key) : 
 [<InlineData(0.8)>]
 let ``Geweke's z is standard normal for stationary chains`` (rho: float) =
     let found =
-        autoregressive rho 1500 800 (Key.ofSeed 41)
+        autoregressive rho 600 800 (Key.ofSeed 41)
         |> Array.map (fun chain -> Geweke.compare [| chain |])
 
     let z = found |> Array.map (fun g -> g.Z[0])
     // 80 draws of τ = 9 make the tails heavier: the centre of the distribution is held to the normal one.
     let inside = z |> Array.filter (fun v -> abs v < 1.0) |> Array.length |> float
-    Assert.InRange((inside / 1500.0 - 0.6827) / sqrt (0.6827 * 0.3173 / 1500.0), -5.5, 3.9)
-    Assert.True(abs (Array.average z) < 3.9 / sqrt 1500.0 * sqrt (Autocovariance.variance z))
+    Assert.InRange((inside / 600.0 - 0.6827) / sqrt (0.6827 * 0.3173 / 600.0), -5.5, 3.9)
+    Assert.True(abs (Array.average z) < 3.9 / sqrt 600.0 * sqrt (Autocovariance.variance z))
     let p = found |> Array.map _.PValue
 
     Array.iter2
@@ -156,7 +156,7 @@ let ``ensembles are compared with their walkers as one chain`` () =
 [<InlineData(0.0)>]
 [<InlineData(0.8)>]
 let ``Monte Carlo errors are the spread of runs`` (rho: float) =
-    let runs = 300
+    let runs = 200
     let truth (p: float) = MathNet.Numerics.Distributions.Normal.InvCDF(0.0, 1.0, p)
 
     let estimates =
@@ -174,8 +174,8 @@ let ``Monte Carlo errors are the spread of runs`` (rho: float) =
         let pulls =
             estimates
             |> Array.map (fun e -> ((fst e[k]).Value - snd e[k]) / (fst e[k]).Error)
-        // The variance of 300 pulls is known within 8 %; errors themselves are known within some 5 %.
-        Assert.InRange(Autocovariance.variance pulls, 0.67, 1.45)
+        // The variance of 200 pulls is known within 10 %; errors themselves are known within some 5 %.
+        Assert.InRange(Autocovariance.variance pulls, 0.62, 1.5)
         Assert.True(abs (Array.average pulls) < 3.9 / sqrt (float runs) * 1.3)
 
 [<Fact>]

@@ -273,12 +273,32 @@ module internal ArgumentForms =
         | [<Unique; EqualsAssignmentOrSpaced>] Chains of N: string
         | [<Unique; EqualsAssignmentOrSpaced>] Sampler of NAME: string
         | [<Unique; EqualsAssignmentOrSpaced>] Most of N: string
+        | [<Unique>] Allow_Unconverged
+        | [<Unique; EqualsAssignmentOrSpaced>] Design of NAMES: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Labels of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Beta of B: string
+        | [<EqualsAssignmentOrSpaced>] Side of RANGE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Fill of NAME: string
+        | [<Unique>] Frozen
+        | [<Unique; EqualsAssignmentOrSpaced>] Inner of F: string
         | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
 
         interface IArgParserTemplate with
             member this.Usage =
                 match this with
                 | Ess _ -> "the effective sample size that every parameter must reach"
+                | Allow_Unconverged -> "chains that do not agree are no failure"
+                | Design _ ->
+                    "labels of posterior, ridge, box or tempered; several with shares, such as posterior=0.5,box=0.5; or mixed"
+                | Labels _ -> "how many labels the designs make"
+                | Beta _ -> "the exponent of tempered chains (default: 0.5)"
+                | Side _ ->
+                    "NAME,A,B: a side of the box (default: ranges of all parameters of interest)"
+                | Fill _ -> "how points fill the box: sobol (default) or uniform"
+                | Frozen ->
+                    "what the box does not span stays at the best fit, instead of being profiled"
+                | Inner _ ->
+                    "the part of the points in boxes that shrink toward the best fit (default: 0.5)"
                 | Seed _ -> "the seed of all randomness (default: 1)"
                 | Chains _ -> "chains, each on its own, or the walkers of an ensemble (default: 64)"
                 | Sampler _ ->

@@ -173,28 +173,28 @@ module internal ArgumentRequests =
             given.TryGetResult IntervalArgument.Count |> optional (whole "--count" 2)
         )
 
+    let gridAxis (option: string) (value: string) : Result<ContourAxis, Error list> =
+        match value.Split ',' |> Array.map _.Trim() with
+        | [| name; first; last |] when name <> "" ->
+            Validation.map2
+                (fun first last -> first, last)
+                (number option first)
+                (number option last)
+            |> Result.bind (fun (first, last) ->
+                isAbove option first last
+                |> Result.map (fun () -> { Parameter = name; From = first; To = last }))
+        | _ ->
+            wrong option "not a side of a grid"
+            |> Error.found value
+            |> Error.expected "NAME,A,B: a parameter, its first and its last value"
+            |> Error.fail
+
     let contourRequest
         (held: Held)
         (given: ParseResults<ContourArgument>)
         : Result<ContourRequest, Error list> =
-        let axis (option: string) (value: string) : Result<ContourAxis, Error list> =
-            match value.Split ',' |> Array.map _.Trim() with
-            | [| name; first; last |] when name <> "" ->
-                Validation.map2
-                    (fun first last -> first, last)
-                    (number option first)
-                    (number option last)
-                |> Result.bind (fun (first, last) ->
-                    isAbove option first last
-                    |> Result.map (fun () -> { Parameter = name; From = first; To = last }))
-            | _ ->
-                wrong option "not a side of a grid"
-                |> Error.found value
-                |> Error.expected "NAME,A,B: a parameter, its first and its last value"
-                |> Error.fail
-
         let side (option: string) (value: string option) : Result<ContourAxis, Error list> =
-            value |> required option |> Result.bind (axis option)
+            value |> required option |> Result.bind (gridAxis option)
 
         Validation.map3
             (fun x y count levels ->
@@ -335,44 +335,6 @@ module internal ArgumentRequests =
 
     let folder (given: string option) : Result<string, Error list> =
         given |> required "--out" |> Result.bind (text "--out")
-
-    let private sampler (given: string) : Result<SamplerKind, Error list> =
-        match List.tryFind (fun (name, _) -> name = given) SamplerKind.names with
-        | Some(_, kind) -> Ok kind
-        | None ->
-            wrong "--sampler" "there is no such sampler"
-            |> Error.found given
-            |> Error.expected (SamplerKind.names |> List.map fst |> String.concat ", ")
-            |> Error.fail
-
-    let sampleRequest (given: ParseResults<SampleArgument>) : Result<SampleRequest, Error list> =
-        let positive (value: string) : Result<float, Error list> =
-            number "--ess" value
-            |> Result.bind (fun n ->
-                if n >= 1.0 then
-                    Ok n
-                else
-                    wrong "--ess" "too small"
-                    |> Error.found value
-                    |> Error.expected "1 or more"
-                    |> Error.fail)
-
-        Validation.map3
-            (fun ess seed out chains sampler most ->
-                {
-                    Ess = ess
-                    Seed = seed
-                    Chains = chains |> Option.defaultValue 64
-                    Sampler = sampler |> Option.defaultValue SamplerKind.Hamiltonian
-                    MostDraws = most |> Option.defaultValue 100_000
-                    Out = out
-                })
-            (given.TryGetResult Ess |> required "--ess" |> Result.bind positive)
-            (given.TryGetResult SampleArgument.Seed |> seed)
-            (given.TryGetResult SampleArgument.Out |> folder)
-        |> Validation.apply (given.TryGetResult Chains |> optional (whole "--chains" 2))
-        |> Validation.apply (given.TryGetResult Sampler |> optional sampler)
-        |> Validation.apply (given.TryGetResult Most |> optional (whole "--most" 100))
 
     let recipe (given: string) : Result<Recipe, Error list> =
         match List.tryFind (fun (name, _) -> name = given) Recipe.named with

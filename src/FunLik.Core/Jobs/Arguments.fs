@@ -5,6 +5,7 @@ open FunLik.ArgumentForms
 open FunLik.ArgumentValues
 open FunLik.ArgumentRequests
 open FunLik.ArgumentVerbs
+open FunLik.ArgumentSampling
 
 /// The command line as a value.
 [<RequireQualifiedAccess>]
@@ -181,9 +182,9 @@ module Arguments =
             {
                 Name = "sample"
                 Summary = "draws from the posterior, with gradients, until they say enough"
-                Syntax = "--model FILE --ess N --out DIR [--seed S]"
+                Syntax = "--model FILE --ess N | --design NAMES --labels N --out DIR [--seed S]"
                 Options = [ optionsText<SampleArgument>; optionsText<ModelArgument> ]
-                Read = ofModel sampleRequest Verb.Sample
+                Read = sampleRequest
             }
             {
                 Name = "summary"

@@ -144,6 +144,7 @@ module Commands =
             JobContext.subject { Model = Some source; Data = None }
             |> Result.bind (Drawing.run context request)
             |> alone
+        | Verb.Design(source, request) -> Designing.run context request source |> alone
         | Verb.Train request -> Learning.run context request |> alone
         | Verb.Validate(against, request) -> Validating.run context against request |> alone
         | Verb.Verify bundle -> Verifying.run context bundle |> alone

@@ -214,10 +214,17 @@ module Drawing =
         let rec go (perChain: int) (state: DrawState, manifest: LabelManifest) =
             extend run tuned perChain (state, manifest)
             |> Result.bind (fun (state, manifest) ->
-                DrawFiles.diagnose run.Context.Options request.Out request.Chains manifest
+                DrawFiles.diagnose
+                    run.Context.Options
+                    request.Out
+                    request.Chains
+                    (SamplerKind.group request.Chains request.Sampler)
+                    manifest
                 |> Result.bind (fun diagnoses ->
                     let ess = diagnoses |> Array.map _.Ess |> Array.min
-                    let worst = diagnoses |> Array.map _.RHat |> Array.max
+
+                    let worst =
+                        diagnoses |> Array.map (fun d -> max d.RHat d.RankRHat) |> Array.max
 
                     say
                         run.Context
@@ -317,7 +324,7 @@ module Drawing =
         let most (number: Diagnosis -> float) = draws.Diagnoses |> Array.map number |> Array.max
 
         {
-            Converged = draws.IsEnough
+            Converged = draws.IsEnough || request.AllowUnconverged
             Json =
                 JsonValue.Object
                     [
@@ -350,7 +357,7 @@ module Drawing =
                 [
                     if not draws.IsEnough then
                         $"not converged after {draws.State.Kept * draws.Thin} draws of each chain: ESS {shown 4 draws.MinEss} of "
-                        + $"{shown 4 request.Ess}, R-hat {shown 5 draws.MaxRHat} above {rHat}, or both"
+                        + $"{shown 4 request.Ess}, R-hat {shown 5 draws.MaxRHat} (of ranks {shown 5 (most _.RankRHat)}) above {rHat}, or both"
                 ]
         }
 

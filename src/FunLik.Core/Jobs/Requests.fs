@@ -177,7 +177,48 @@ type SampleRequest =
         Sampler: SamplerKind
         /// The largest number of steps of a chain.
         MostDraws: int
+        /// Whether a run that has not converged is no failure.
+        AllowUnconverged: bool
         /// The folder of the draws.
+        Out: string
+    }
+
+/// Where labels are taken.
+[<RequireQualifiedAccess>]
+type LabelDesign =
+    /// By chains of the density itself.
+    | Posterior
+    /// Along the ridge, where the nuisances are profiled.
+    | Ridge
+    /// In a box.
+    | Box
+    /// By chains of a flatter density.
+    | Tempered
+
+/// What `funlik sample --design` is asked.
+type DesignRequest =
+    {
+        /// Designs, and the share of the labels that each gives.
+        Parts: (LabelDesign * float) list
+        /// The labels wanted.
+        Labels: int
+        /// The seed of all randomness.
+        Seed: int
+        /// Chains, each on its own.
+        Chains: int
+        /// The exponent of tempered chains.
+        Beta: float
+        /// The sides of the box; none for the ranges of all parameters of interest.
+        Sides: (string * float * float) list
+        /// How points fill the box.
+        Fill: BoxFill
+        /// What becomes of the parameters that it does not span.
+        Others: BoxOthers
+        /// The part of its points in boxes that shrink toward the best fit.
+        Inner: float
+        /// Whether a run that has not converged is no failure.
+        AllowUnconverged: bool
+        /// The folder of the labels.
         Out: string
     }
 
@@ -268,6 +309,7 @@ type Verb =
     | Gof of ModelSource * GofRequest
     | Wilks of ModelSource * ToysRequest
     | Sample of ModelSource * SampleRequest
+    | Design of ModelSource * DesignRequest
     | Train of TrainRequest
     | Validate of against: ModelSource * ValidateRequest
     | Verify of bundle: string

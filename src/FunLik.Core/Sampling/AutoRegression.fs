@@ -221,35 +221,52 @@ module AutoRegression =
             D = d
         }
 
-    /// The processes of order 0 to `order` of the largest likelihood each; fewer where draws leave no noise. Chains have more
-    /// than twice `order` draws.
-    let fits (order: int) (chains: float[][]) : AutoRegression list =
+    /// The coefficients of the orders 0 to `order` by the equations of Yule and Walker, with the variance of their noise: Levinson's recursion
+    /// on autocovariances of divisor n, whose processes are always stationary.
+    let private yuleWalker (evidence: Evidence) : (float[] * float) list =
+        let gamma =
+            Array.init (evidence.Order + 1) (fun lag -> evidence.D[lag] / evidence.Total)
+
+        List.unfold
+            (fun (phi: float[], noise: float) ->
+                if phi.Length > evidence.Order || not (noise > 0.0) then
+                    None
+                else
+                    let p = phi.Length
+
+                    let next =
+                        if p = evidence.Order then
+                            Array.zeroCreate (p + 1), noise
+                        else
+                            let known = Seq.sum (Seq.init p (fun k -> phi[k] * gamma[p - k]))
+                            let kappa = (gamma[p + 1] - known) / noise
+
+                            let longer =
+                                Array.init (p + 1) (fun k ->
+                                    if k = p then kappa else phi[k] - kappa * phi[p - 1 - k])
+
+                            longer, noise * (1.0 - kappa * kappa)
+
+                    Some((phi, noise), next))
+            ([||], gamma[0])
+
+    /// The process of an order of the largest likelihood; nothing where draws leave no noise. Chains have more than twice `order` draws.
+    let fitOrder (order: int) (chains: float[][]) : AutoRegression option =
         if chains.Length = 0 || chains |> Array.exists (fun c -> c.Length < 2 * order + 2) then
             invalidArg (nameof order) $"chains are too short for a process of order {order}"
 
         let evidence = evidenceOf order chains
 
-        List.init (order + 1) id
-        |> List.mapFold
-            (fun (start: float[]) p ->
-                let phi =
-                    if p = 0 then
-                        [||]
-                    else
-                        Array.append start [| 0.0 |] |> climb evidence
-
-                finished evidence phi, phi)
-            [||]
-        |> fst
-        |> List.takeWhile Option.isSome
-        |> List.choose id
+        match List.tryItem order (yuleWalker evidence) with
+        | Some(start, _) -> climb evidence start |> finished evidence
+        | None -> None
 
     /// The largest order that so many draws of a chain are tried with: 10·log₁₀ n, as in R's `ar`, 40 at most.
     let mostOrder (draws: int) : int =
         min 40 (min (draws / 4) (int (10.0 * log10 (float (max 1 draws)))))
 
-    /// The process of the smallest Akaike criterion, 2·(parameters) − 2·(log likelihood); nothing for draws that are all equal or not
-    /// finite, or fewer than 8 a chain.
+    /// The process of the largest likelihood of the order whose Yule-Walker process has the smallest Akaike criterion, N·log(noise) + 2·order;
+    /// nothing for draws that are all equal or not finite, or fewer than 8 a chain.
     let fit (chains: float[][]) : AutoRegression option =
         let shortest =
             if chains.Length = 0 then
@@ -260,9 +277,16 @@ module AutoRegression =
         if shortest < 8 || chains |> Array.exists (Array.exists (Double.IsFinite >> not)) then
             None
         else
-            match fits (mostOrder shortest) chains with
+            let evidence = evidenceOf (mostOrder shortest) chains
+
+            match yuleWalker evidence with
             | [] -> None
             | found ->
-                found
-                |> List.minBy (fun f -> 2.0 * float f.Coefficients.Length - 2.0 * f.LogLikelihood)
-                |> Some
+                let order =
+                    found
+                    |> List.indexed
+                    |> List.minBy (fun (p, (_, noise)) ->
+                        evidence.Total * log noise + 2.0 * float p)
+                    |> fst
+
+                fitOrder order chains

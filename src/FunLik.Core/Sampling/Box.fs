@@ -69,6 +69,7 @@ type BoxPlan =
             /// The box that each point belongs to, and its number there.
             Places: struct (int * int)[]
             Profiler: Profiler option
+            Calls: ExactCalls
             Key: Key
         }
 
@@ -223,6 +224,7 @@ module Box =
                 |> Option.map (fun inverse ->
                     Array.init (k * k) (fun e -> inverse[keep[e / k] * n + keep[e % k]]))
 
+        let isProfiled = design.Others.IsProfiled && k < n
         let shares = levelsOf design covariance (Array.map2 (-) high low) |> sharesOf design
 
         {
@@ -235,7 +237,7 @@ module Box =
             Shares = shares
             Places = placesOf design.Labels shares
             Profiler =
-                if design.Others.IsFrozen || k = n then
+                if not isProfiled then
                     None
                 else
                     fitter
@@ -244,8 +246,14 @@ module Box =
                         names
                         centre
                     |> Some
+            Calls =
+                let evaluations = int64 (if isProfiled then 3 else 2) * int64 fitter.Hessian.Cost
+                { Values = evaluations; Gradients = evaluations }
             Key = key
         }
+
+    /// Evaluations that planning took: the curvature at the nominal point, and at the centre twice where the others are profiled.
+    let planCalls (plan: BoxPlan) : ExactCalls = plan.Calls
 
     /// How many shrunken boxes there are.
     let levels (plan: BoxPlan) : int = plan.Shares.Length - 1

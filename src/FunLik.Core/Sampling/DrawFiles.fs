@@ -191,12 +191,13 @@ module DrawFiles =
     /// Numbers that are held in memory at once.
     let private budget = 32_000_000
 
-    /// The diagnostics of every parameter of the draws in a folder, of so many chains. No more than a few parameters are in memory at
+    /// The diagnostics of every parameter of the draws in a folder, of so many chains that move in groups of so many. No more than a few parameters are in memory at
     /// once.
     let diagnose
         (options: RunOptions)
         (folder: string)
         (chains: int)
+        (group: int)
         (manifest: LabelManifest)
         : Result<Diagnosis[], Error list> =
         let names = manifest.Parameters |> Array.map _.Name
@@ -218,7 +219,11 @@ module DrawFiles =
                         MaxDegreeOfParallelism = options.Threads,
                         CancellationToken = options.Cancellation
                     ),
-                    fun k -> found[k] <- Diagnostics.diagnose (names[first + k]) (columns[k])
+                    fun k ->
+                        found[k] <-
+                            Diagnostics.diagnoseGroups group [| names[first + k] |] (fun _ ->
+                                columns[k])
+                            |> Array.head
                 )
                 |> ignore
 

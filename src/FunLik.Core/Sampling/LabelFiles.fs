@@ -43,7 +43,10 @@ module LabelFiles =
     /// Without weights.
     let private before = "funlik-labels/2"
 
-    let private manifestPath (folder: string) : string = Path.Combine(folder, "labels.json")
+    /// The file in a folder of labels that lists them.
+    let manifestFile: string = "labels.json"
+
+    let private manifestPath (folder: string) : string = Path.Combine(folder, manifestFile)
 
     let private useName (labelUse: LabelUse) : string =
         match labelUse with
@@ -139,6 +142,35 @@ module LabelFiles =
 
             { manifest with Shards = manifest.Shards @ [ shard ] })
 
+    /// Adds labels of several uses to a folder: a shard for each use and design among them, then the manifest, once. Gives the manifest as it is
+    /// then.
+    let appendAll
+        (folder: string)
+        (sets: (LabelUse * LabelSet) list)
+        (manifest: LabelManifest)
+        : Result<LabelManifest, Error list> =
+        let add
+            (labelUse: LabelUse, set: LabelSet)
+            (manifest: LabelManifest)
+            : Result<LabelManifest, Error list> =
+            if set.Count > 0 && set.Parameters <> namesOf manifest then
+                Error.make ErrorKind.Shape "the labels have other parameters than the folder"
+                |> Error.withFile (manifestPath folder)
+                |> Error.found (String.concat ", " set.Parameters)
+                |> Error.expected (String.concat ", " (namesOf manifest))
+                |> Error.fail
+            else
+                Array.indexed set.Tags
+                |> Array.groupBy snd
+                |> Array.map (fun (tag, rows) -> tag, LabelSet.rows (Array.map fst rows) set)
+                |> Array.fold
+                    (fun so part -> so |> Result.bind (fun m -> writeShard folder labelUse m part))
+                    (Ok manifest)
+
+        (Ok manifest, sets)
+        ||> List.fold (fun so part -> so |> Result.bind (add part))
+        |> Result.bind (fun added -> writeManifest folder added |> Result.map (fun () -> added))
+
     /// Adds labels to a folder: a shard for each design among them, then the manifest. Gives the
     /// manifest as it is then; no rows change nothing.
     let append
@@ -149,20 +181,8 @@ module LabelFiles =
         : Result<LabelManifest, Error list> =
         if set.Count = 0 then
             Ok manifest
-        elif set.Parameters <> namesOf manifest then
-            Error.make ErrorKind.Shape "the labels have other parameters than the folder"
-            |> Error.withFile (manifestPath folder)
-            |> Error.found (String.concat ", " set.Parameters)
-            |> Error.expected (String.concat ", " (namesOf manifest))
-            |> Error.fail
         else
-            Array.indexed set.Tags
-            |> Array.groupBy snd
-            |> Array.map (fun (tag, rows) -> tag, LabelSet.rows (Array.map fst rows) set)
-            |> Array.fold
-                (fun so part -> so |> Result.bind (fun m -> writeShard folder labelUse m part))
-                (Ok manifest)
-            |> Result.bind (fun added -> writeManifest folder added |> Result.map (fun () -> added))
+            appendAll folder [ labelUse, set ] manifest
 
     /// The names of the files that a manifest makes of a folder; none without labels.
     let files (manifest: LabelManifest) : string list =

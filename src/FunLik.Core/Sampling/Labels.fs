@@ -44,6 +44,16 @@ type LabelSet =
     member this.Main: float[] =
         Array.map3 (fun y c p -> y - c - p) this.LogDensity this.Constraint this.Prior
 
+/// Points that a folder has, so that none is there twice.
+type KnownPoints =
+    internal
+        {
+            Hashes: Collections.Immutable.ImmutableHashSet<struct (int64 * int64)>
+        }
+
+    /// None.
+    static member Empty: KnownPoints = { Hashes = Collections.Immutable.ImmutableHashSet.Empty }
+
 /// Taking sets of labels apart, and putting them together.
 [<RequireQualifiedAccess>]
 module LabelSet =
@@ -86,40 +96,37 @@ module LabelSet =
             Weights = chosen |> Array.map (fun r -> set.Weights[r])
         }
 
-    /// What tells points apart: their bits, and −0 is 0.
-    let private pointKey (set: LabelSet) (row: int) : string =
-        let bits =
-            Array.init set.Dimension (fun i ->
-                BitConverter.DoubleToInt64Bits(set.Points[row * set.Dimension + i] + 0.0))
+    /// What tells points apart: half of the SHA-256 of their bits, −0 as 0.
+    let private pointHash (set: LabelSet) (row: int) : struct (int64 * int64) =
+        let point =
+            Array.init set.Dimension (fun i -> set.Points[row * set.Dimension + i] + 0.0)
 
-        String(Runtime.InteropServices.MemoryMarshal.Cast<int64, char>(ReadOnlySpan bits))
+        let bits: byte[] = Array.zeroCreate (8 * point.Length)
+        Buffer.BlockCopy(point, 0, bits, 0, bits.Length)
+        let bytes = Security.Cryptography.SHA256.HashData bits
+        struct (BitConverter.ToInt64(bytes, 0), BitConverter.ToInt64(bytes, 8))
 
-    /// The set without points that others have, and without points that it has twice, as chains that stand still do: of these the first row stays,
-    /// with the weights of all of them.
-    let distinct (others: LabelSet list) (set: LabelSet) : LabelSet =
-        let known =
-            others
-            |> Seq.collect (fun other -> Seq.init other.Count (pointKey other))
-            |> Collections.Generic.HashSet
-
-        let weights = Collections.Generic.Dictionary<string, float>()
+    /// The set without points that are known, and without points that it has twice, as chains that stand still do: of these the first row stays,
+    /// with the weights of all of them. Gives what is known then, too; nothing is at first (`KnownPoints.Empty`).
+    let distinct (known: KnownPoints) (set: LabelSet) : struct (LabelSet * KnownPoints) =
+        let hashes = Array.init set.Count (pointHash set)
+        let weights = Collections.Generic.Dictionary<struct (int64 * int64), float>()
         let first = Collections.Generic.List<int>()
 
         for r in 0 .. set.Count - 1 do
-            let point = pointKey set r
-
-            if not (known.Contains point) then
-                match weights.TryGetValue point with
-                | true, before -> weights[point] <- before + set.Weights[r]
+            if not (known.Hashes.Contains hashes[r]) then
+                match weights.TryGetValue hashes[r] with
+                | true, before -> weights[hashes[r]] <- before + set.Weights[r]
                 | _ ->
-                    weights[point] <- set.Weights[r]
+                    weights[hashes[r]] <- set.Weights[r]
                     first.Add r
 
         let kept = rows (first.ToArray()) set
 
-        { kept with
-            Weights = Array.init kept.Count (fun r -> weights[pointKey kept r])
-        }
+        struct ({ kept with
+                    Weights = first.ToArray() |> Array.map (fun r -> weights[hashes[r]])
+                },
+                { Hashes = known.Hashes.Union weights.Keys })
 
     /// The rows whose chain satisfies a condition.
     let ofChains (condition: int -> bool) (set: LabelSet) : LabelSet =

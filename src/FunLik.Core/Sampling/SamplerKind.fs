@@ -55,6 +55,9 @@ module SamplerKind =
     /// Whether chains move by each other's places: they are one ensemble then, and not independent.
     let isEnsemble (kind: SamplerKind) : bool = not (moves 2 kind).IsEmpty
 
+    /// How many of so many chains move together: all in an ensemble, else each alone.
+    let group (chains: int) (kind: SamplerKind) : int = if isEnsemble kind then chains else 1
+
     /// What keeps a kind from sampling a density of so many parameters with so many chains.
     let check (dimension: int) (chains: int) (kind: SamplerKind) : Error list =
         if isEnsemble kind then
