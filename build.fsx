@@ -301,6 +301,12 @@ let references extra =
     step "references" (fun () ->
         dotnetWith optimised ([ "fsi"; "--optimize+"; "bench/references.fsx" ] @ extra))
 
+let calibration extra =
+    build ()
+
+    step "calibration" (fun () ->
+        dotnetWith optimised ([ "fsi"; "--optimize+"; "bench/calibration.fsx" ] @ extra))
+
 let pack () =
     build ()
 
@@ -345,6 +351,9 @@ let rec targets: (string * string * (string list -> unit)) list =
         "references",
         "build, then compares fits, scans and tests with the reference files",
         references
+        "calibration",
+        "build, then tests every sampler by simulation (options: how many replicates)",
+        calibration
         "pack", "build, then packs the library into artifacts/packages", (fun _ -> pack ())
         "publish",
         "a program in one file for linux-x64, in artifacts/publish",

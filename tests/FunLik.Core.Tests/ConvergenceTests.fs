@@ -112,6 +112,10 @@ let ``a curve of R_c is what later halves of the run say, and falls as chains ag
 
     Assert.True(curve.Rc[0] > 1.2)
     Assert.True(Array.last curve.Rc < 1.02)
+
+    let figure = ConvergenceFigure.scaleReduction "mu" "GeV" curve
+    Assert.Equal<float[]>(curve.Rc, figure.Panels.Head.Series.Head.Y)
+    Assert.Equal(2, figure.Panels[1].Series.Length)
     let whole = BrooksGelman.curve 7 0.0 chains
     Assert.Equal((BrooksGelman.diagnose chains).Rc, Array.last whole.Rc, 9)
 

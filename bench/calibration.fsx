@@ -1,0 +1,87 @@
+// Simulation-based calibration (arXiv:1804.06788) of every kernel on a model of ten parameters, as samplers are used: chains that start far from
+// the posterior, a burn-in, and draws so far apart that they are nearly independent. Beside it the test of the laws: chains that start at exact
+// draws of the posterior, with more replicates than the tests have.
+//
+//     dotnet fsi build.fsx calibration
+//     dotnet fsi --optimize+ bench/calibration.fsx [REPLICATES]
+//
+// A right kernel is refused with a probability of 1e-3 for each of the two columns. The exit code is 1 where one is.
+
+#r "../src/FunLik.Core/bin/Release/net10.0/FunLik.Core.dll"
+#r "../src/FunLik.Core/bin/Release/net10.0/MathNet.Numerics.dll"
+#load "../tests/FunLik.Core.Tests/SamplingTargets.fs"
+#load "../tests/FunLik.Core.Tests/SamplingKernels.fs"
+#load "../tests/FunLik.Core.Tests/CalibrationModel.fs"
+
+open System.Diagnostics
+open FunLik
+open FunLik.Tests
+open FunLik.Tests.CalibrationModel
+
+let count =
+    fsi.CommandLineArgs
+    |> Array.tryItem 1
+    |> Option.map int
+    |> Option.defaultValue 400
+
+let falseAlarm = 1e-3
+let draws = 19
+
+let replicates =
+    Array.init count (fun r -> replicate (Key.ofSeed 804 |> Key.fold r))
+
+let walkers = SamplingKernels.walkers dimension
+
+/// The autocorrelation time of a kernel, of the worst quantity: from one long run on the first replicate.
+let timeOf (kernel: SamplingTargets.Target -> RunOptions -> Sampler) : float =
+    let r = replicates[0]
+    let sampler = kernel r.Target RunOptions.Single
+
+    let start =
+        posterior r.Data walkers (Key.ofSeed 1)
+        |> Chains.start RunOptions.Single r.Target.Objective
+
+    let run =
+        Sampling.init names start
+        |> Sampling.until (SamplingGoal.Draws 4000) sampler (Key.ofSeed 2)
+        |> Seq.last
+
+    Seq.init dimension (fun i -> (AutocorrelationTime.windowed 5.0 (Sampling.series i run)).Time)
+    |> Seq.max
+
+printfn "%d replicates, %d quantities, refused below %g" count quantities.Length falseAlarm
+printfn "%-24s %10s %8s %12s %12s %8s" "kernel" "tau" "thin" "p of runs" "p of steps" "seconds"
+
+let refused =
+    SamplingKernels.kernels
+    |> List.filter (fun (name, kernel) ->
+        let watch = Stopwatch.StartNew()
+        let tau = timeOf kernel
+        let thin = max 1 (int (ceil (2.0 * tau)))
+
+        let chains =
+            if (kernel replicates[0].Target RunOptions.Single).Group > 1 then
+                walkers
+            else
+                1
+
+        let runs = calibrateRuns falseAlarm chains (20 * thin) thin draws replicates kernel
+        let steps = calibrate falseAlarm walkers (max 4 (int (ceil tau))) replicates kernel
+
+        printfn
+            "%-24s %10.1f %8d %12.3g %12.3g %8.1f"
+            name
+            tau
+            thin
+            runs.PValue
+            steps.PValue
+            watch.Elapsed.TotalSeconds
+
+        not (runs.IsCalibrated && steps.IsCalibrated))
+
+match refused with
+| [] -> printfn "every kernel is calibrated"
+| names ->
+    let list = names |> List.map fst |> String.concat ", "
+    printfn "not calibrated: %s" list
+    exit 1
