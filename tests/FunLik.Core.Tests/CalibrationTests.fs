@@ -20,7 +20,7 @@ let private calibration (steps: int) (kernel: Target -> RunOptions -> Sampler) :
 let private snookerOf (exponent: float) (target: Target) (options: RunOptions) : Sampler =
     let n = target.Dimension
 
-    let step (key: Key) (before: Chains) : struct (Chains * StepInfo) =
+    let step (key: Key) (before: Chains) (_: Chains) : struct (Chains * StepInfo) =
         let points, values = Array.copy before.Points, Array.copy before.LogDensity
         let count = before.Count
 
@@ -48,7 +48,7 @@ let private snookerOf (exponent: float) (target: Target) (options: RunOptions) :
         struct ({ before with Step = before.Step + 1; Points = points; LogDensity = values },
                 Unchecked.defaultof<StepInfo>)
 
-    { Name = "snooker"; Group = walkers n; Step = step }
+    { Name = "snooker"; Group = walkers n; Advance = step }
 
 /// Hamiltonian trajectories without the step that accepts them.
 let private unjudged (target: Target) (options: RunOptions) : Sampler =
@@ -57,8 +57,8 @@ let private unjudged (target: Target) (options: RunOptions) : Sampler =
     {
         Name = "hmc"
         Group = 1
-        Step =
-            fun key before ->
+        Advance =
+            fun key before _ ->
                 let start =
                     {
                         Points = before.Points
@@ -86,8 +86,8 @@ let private timid (target: Target) (options: RunOptions) : Sampler =
     {
         Name = "timid"
         Group = 1
-        Step =
-            fun key before ->
+        Advance =
+            fun key before _ ->
                 let struct (after, info) = proper.Step key before
                 let n = target.Dimension
                 let points, values = Array.copy after.Points, Array.copy after.LogDensity
