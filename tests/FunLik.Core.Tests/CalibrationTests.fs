@@ -150,8 +150,8 @@ let ``ranks of exact draws are even, and those of spread or shifted draws are no
         |> Calibration.ofReplicates falseAlarm 10 [| "z" |]
 
     Assert.True((of' id).IsCalibrated)
-    Assert.False((of' (fun v -> 0.7 * v)).IsCalibrated)
-    Assert.False((of' (fun v -> v + 0.4)).IsCalibrated)
+    Assert.False((of' (fun v -> 0.5 * v)).IsCalibrated)
+    Assert.False((of' (fun v -> v + 0.7)).IsCalibrated)
     Assert.Equal(500, Array.sum (of' id).Tests[0].Counts)
 
 [<Fact>]

@@ -11,6 +11,7 @@ module ConvergenceFigure =
         {
             Title = $"Agreement of chains in {parameter}"
             X = Axis.linear "draws of each chain" ""
+            IsTurned = false
             Panels =
                 [
                     {

@@ -41,14 +41,14 @@ module Autocovariance =
         Array.init x.Length (fun t -> padded[t].Real / float size / float x.Length)
 
     /// The autocovariance of a chain at any lag, with divisor n. Few lags are summed as they are
-    /// asked for; from lag 64 on one transform gives all.
+    /// asked for; from lag 512 on one transform gives all: a sum of products is that much faster.
     let at (chain: float[]) : int -> float =
         let x = centred chain
         let n = x.Length
         let all = lazy (transformed x)
 
         fun lag ->
-            if lag >= 64 then
+            if lag >= 512 then
                 all.Value[lag]
             else
                 TensorPrimitives.Dot(ReadOnlySpan(x, 0, n - lag), ReadOnlySpan(x, lag, n - lag))
