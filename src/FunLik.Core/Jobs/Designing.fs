@@ -29,9 +29,6 @@ type internal DesignRun =
 [<RequireQualifiedAccess>]
 module Designing =
 
-    /// Points of a box in one piece.
-    let private boxBlock = 4096
-
     let private names: (LabelDesign * string) list =
         [
             LabelDesign.Posterior, Design.tag
@@ -80,8 +77,6 @@ module Designing =
                 "others", JsonValue.Text(if request.Others.IsFrozen then "frozen" else "profiled")
                 "inner", JsonValue.Number request.Inner
             ]
-
-    // ---- What the folder remembers.
 
     let private runsFact = "runs"
 
@@ -146,192 +141,6 @@ module Designing =
     let private checkpointFile (run: DesignRun) : string =
         $"chains-{run.Id[..11]}-{run.Part}-{run.Piece}.json"
 
-    // ---- Pieces.
-
-    /// Labels that come together, and what making them took.
-    type private Piece =
-        {
-            Train: LabelSet
-            Test: LabelSet
-            /// The state after it, for chains.
-            State: PosteriorState option
-            /// What the design has cost before, and then.
-            Spent: float -> float
-            Converged: bool
-            Lost: int
-            Outside: int
-            IsLast: bool
-        }
-
-    let private piece (names: string[]) : Piece =
-        let empty = LabelSet.empty names
-
-        {
-            Train = empty
-            Test = empty
-            State = None
-            Spent = id
-            Converged = true
-            Lost = 0
-            Outside = 0
-            IsLast = true
-        }
-
-    let private moved (offset: int) (set: LabelSet) : LabelSet =
-        { set with Chains = set.Chains |> Array.map ((+) offset) }
-
-    /// What all designs work on.
-    type private Work =
-        {
-            Context: VerbContext
-            Request: DesignRequest
-            Objective: Objective
-            Centre: float[]
-            Key: Key
-        }
-
-    let private say (context: VerbContext) (stage: string) (count: int) (total: int) : unit =
-        context.Progress { Stage = stage; Done = int64 count; Total = int64 total }
-
-    let private testChains = 8
-
-    let private chainPieces
-        (work: Work)
-        (beta: float option)
-        (labels: int)
-        (firstGroup: int)
-        (from: PosteriorState option)
-        : seq<Piece> =
-        let options, objective = work.Context.Options, work.Objective
-
-        let design =
-            { Design.posteriorOf objective.Count labels with
-                Chains = work.Request.Chains
-                TestChains = min testChains (work.Request.Chains / 8)
-            }
-
-        let key =
-            work.Key |> Key.foldName (if beta.IsSome then Tempered.tag else Design.tag)
-
-        let visited =
-            match beta with
-            | Some beta -> Tempered.objective beta objective
-            | None -> objective
-
-        let start =
-            match from with
-            | Some state -> state
-            | None -> Design.start options visited design work.Centre key
-
-        let steps =
-            match beta with
-            | Some beta -> Tempered.labels options objective beta design work.Centre key start
-            | None -> Design.posterior options objective design key start
-
-        let training = design.Chains - design.TestChains
-
-        // Labels of tempered chains are evaluated anew, and the density at the centre is their reference.
-        let relabelled (state: PosteriorState) : int64 =
-            if beta.IsSome then
-                let made = min labels (state.Kept * training) + state.Kept * design.TestChains
-                1L + 2L * int64 made
-            else
-                0L
-
-        steps
-        |> Seq.choose (fun step ->
-            let state = step.State
-
-            match state.Stage with
-            | PosteriorStage.WarmingUp ->
-                say work.Context "warming up" state.Warmup.Chains.Step design.Warmup.Steps
-                None
-            | PosteriorStage.Piloting ->
-                say work.Context "sampling" 0 0
-                None
-            | stage ->
-                say work.Context "taking labels" (min labels (state.Kept * training)) labels
-
-                let spent = (state.TuningCalls + state.SamplingCalls).Total + relabelled state
-
-                Some
-                    { piece step.Train.Parameters with
-                        Train = moved firstGroup step.Train
-                        Test = moved firstGroup step.Test
-                        State = if stage.IsNotConverged then None else Some state
-                        Spent = fun _ -> float spent
-                        Converged = not stage.IsNotConverged
-                        IsLast = not stage.IsLabelling
-                    })
-
-    let private ridgePieces (work: Work) (labels: int) (firstGroup: int) : seq<Piece> =
-        seq {
-            say work.Context "profiling along the ridge" 0 0
-
-            let found =
-                Ridge.labels
-                    work.Context.Options
-                    work.Objective
-                    { Ridge.design labels with FirstGroup = firstGroup }
-                    work.Centre
-                    (Key.foldName Ridge.tag work.Key)
-
-            { piece found.Set.Parameters with
-                Train = found.Set
-                Spent = fun _ -> float (found.AnchorCalls + found.LabelCalls).Total
-                Lost = found.Lost
-            }
-        }
-
-    let private boxPieces (work: Work) (labels: int) (firstGroup: int) (from: int) : seq<Piece> =
-        let request, objective = work.Request, work.Objective
-        let usual = Box.design objective.Parameters labels
-
-        let design =
-            { usual with
-                Sides = if request.Sides.IsEmpty then usual.Sides else request.Sides
-                Fill = request.Fill
-                Others = request.Others
-                Inner = request.Inner
-                FirstGroup = firstGroup
-            }
-
-        let plan =
-            Box.plan
-                work.Context.Options
-                objective
-                design
-                work.Centre
-                (Key.foldName Box.tag work.Key)
-
-        let count = (labels + boxBlock - 1) / boxBlock
-
-        Seq.init (count - from) ((+) from)
-        |> Seq.map (fun k ->
-            say work.Context "filling the box" (k * boxBlock) labels
-            let found = Box.labels work.Context.Options plan (k * boxBlock) boxBlock
-
-            { piece found.Set.Parameters with
-                Train = found.Set
-                Spent =
-                    fun before ->
-                        let planned = if k = 0 then (Box.planCalls plan).Total else 0L
-                        before + float (planned + (found.ProfileCalls + found.LabelCalls).Total)
-                Lost = found.Lost
-                Outside = found.Outside
-                IsLast = k = count - 1
-            })
-
-    /// The numbers of chains, anchors or points that a design takes up.
-    let private groupsOf (request: DesignRequest) (design: LabelDesign) (labels: int) : int =
-        match design with
-        | LabelDesign.Posterior
-        | LabelDesign.Tempered -> request.Chains
-        | LabelDesign.Ridge
-        | LabelDesign.Box -> labels
-
-    // ---- The folder.
-
     let private open'
         (request: DesignRequest)
         (hash: string)
@@ -373,11 +182,11 @@ module Designing =
 
     /// Adds a piece to the folder: shards, the state of its chains, and then the manifest that knows of both.
     let private keep
-        (work: Work)
+        (work: DesignWork)
         (model: Likelihood)
         (others: DesignRun list)
         (manifest: LabelManifest, points: KnownPoints, run: DesignRun)
-        (piece: Piece)
+        (piece: DesignPiece)
         : Result<LabelManifest * KnownPoints * DesignRun, Error list> =
         let folder = work.Request.Out
         let struct (train, points) = LabelSet.distinct points piece.Train
@@ -418,7 +227,7 @@ module Designing =
 
     /// Makes what is missing of the designs, in their order.
     let private complete
-        (work: Work)
+        (work: DesignWork)
         (model: Likelihood)
         (others: DesignRun list)
         (start: LabelManifest * KnownPoints * DesignRun)
@@ -439,7 +248,7 @@ module Designing =
                     run.FirstGroup
                     + (designs
                        |> List.truncate run.Part
-                       |> List.sumBy (fun (d, n) -> groupsOf request d n))
+                       |> List.sumBy (fun (d, n) -> DesignPieces.groupsOf request d n))
 
                 let state =
                     match design with
@@ -454,11 +263,18 @@ module Designing =
                 |> Result.bind (fun state ->
                     let pieces =
                         match design with
-                        | LabelDesign.Posterior -> chainPieces work None labels firstGroup state
+                        | LabelDesign.Posterior ->
+                            DesignPieces.chainPieces work None labels firstGroup state
                         | LabelDesign.Tempered ->
-                            chainPieces work (Some request.Beta) labels firstGroup state
-                        | LabelDesign.Ridge -> ridgePieces work labels firstGroup
-                        | LabelDesign.Box -> boxPieces work labels firstGroup run.Piece
+                            DesignPieces.chainPieces
+                                work
+                                (Some request.Beta)
+                                labels
+                                firstGroup
+                                state
+                        | LabelDesign.Ridge -> DesignPieces.ridgePieces work labels firstGroup
+                        | LabelDesign.Box ->
+                            DesignPieces.boxPieces work labels firstGroup run.Piece
 
                     (Ok(manifest, points, run), pieces)
                     ||> Seq.fold (fun so piece ->
@@ -538,6 +354,12 @@ module Designing =
         result {
             let! subject = JobContext.subject { Model = Some source; Data = None }
             let model = subject.Likelihood
+
+            do!
+                match DesignPieces.check (Likelihood.parameters model) request with
+                | [] -> Ok()
+                | errors -> Result.Error errors
+
             let id = inputs subject.Hash request |> JsonValue.toLine |> Stage.hashText
             let! manifest = open' request subject.Hash model
             let! runs = runsOf manifest
@@ -571,7 +393,7 @@ module Designing =
                         Ok())
                     |> Result.bind (fun () ->
                         let objective = Objective.ofLikelihood model
-                        say context "finding the mode" 0 0
+                        DesignPieces.say context "finding the mode" 0 0
 
                         let fit =
                             Fit.objective
