@@ -1,5 +1,5 @@
-// Simulation-based calibration (arXiv:1804.06788) of every kernel on a model of ten parameters, as samplers are used: chains that start far from
-// the posterior, a burn-in, and draws so far apart that they are nearly independent. Beside it the test of the laws: chains that start at exact
+// Simulation-based calibration (arXiv:1804.06788) of every kernel on a model of ten parameters, as samplers are used: chains that start wider
+// than the posterior, a burn-in, and draws so far apart that they are nearly independent. Beside it the test of the laws: chains that start at exact
 // draws of the posterior, with more replicates than the tests have.
 //
 //     dotnet fsi build.fsx calibration

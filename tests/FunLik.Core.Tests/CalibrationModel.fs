@@ -237,7 +237,7 @@ let calibrate
         struct ((measured r.Target r.Truth)[0], measured r.Target state.Points))
     |> Calibration.ofReplicates falseAlarm 5 quantities
 
-/// The calibration of a kernel as it is used: chains that start far from the posterior, a burn-in, and draws so far apart that they are
+/// The calibration of a kernel as it is used: chains that start wider than the posterior, a burn-in, and draws so far apart that they are
 /// nearly independent.
 let calibrateRuns
     (falseAlarm: float)
@@ -253,8 +253,10 @@ let calibrateRuns
         let struct (starts, moves) = Key.split r.Key
         let sampler = kernel r.Target RunOptions.Single
 
+        let widths = Metric.widths r.Target.Metric |> Array.map ((*) 1.5)
+
         let begun =
-            Chains.around chains (Array.create dimension 1.5) (r.Target.Draw [||]) starts
+            Chains.around chains widths (r.Target.Draw [||]) starts
             |> Chains.start RunOptions.Single r.Target.Objective
 
         let kept =
