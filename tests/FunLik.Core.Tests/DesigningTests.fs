@@ -109,7 +109,8 @@ let ``labels by several designs are exact, as many as their shares, and each kno
             |> Array.map snd
 
         Assert.All(weights "ridge", fun w -> Assert.Equal(1.0, w))
-        Assert.All(weights "tempered", fun w -> Assert.InRange(w, 0.0, 1.0 + 1e-6))
+        // 1 at the best fit; points that chains gave several times weigh as often.
+        Assert.All(weights "tempered", fun w -> Assert.InRange(w, 0.0, 8.0))
         Assert.True((Array.distinct (weights "tempered")).Length > 100)
         Assert.True(number [ "exactCalls" ] said > 1200.0)
 
