@@ -82,7 +82,7 @@ module internal ArgumentRequests =
         |> List.map (assignment "--fix")
         |> Error.collect
         |> Result.bind (unique "--fix")
-        |> Result.map (fun values -> { Fix = values; Frozen = given.Contains Frozen })
+        |> Result.map (fun values -> { Fix = values; Frozen = given.Contains HoldArgument.Frozen })
 
     let fitRequest
         (held: Held)

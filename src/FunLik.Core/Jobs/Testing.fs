@@ -164,7 +164,12 @@ module Testing =
         let started = context.Clock()
 
         let found =
-            Toys.run context.Options tester request.Mu request.Plan.Toys (Key.ofSeed request.Plan.Seed)
+            Toys.run
+                context.Options
+                tester
+                request.Mu
+                request.Plan.Toys
+                (Key.ofSeed request.Plan.Seed)
             |> Seq.map (fun run ->
                 context.Progress
                     { Stage = "fitting toys"; Done = int64 run.Fitted; Total = int64 run.Total }
