@@ -188,7 +188,7 @@ module Reweighting =
                     Text =
                         [
                             $"{TextTable.count (int64 table.Count)} draws, {TextTable.count (int64 found.Lost)} of weight 0: "
-                            + $"{TextTable.significant 5 found.Kish} draws of equal weight would tell as much"
+                            + $"{TextTable.count (int64 found.Kish)} draws of equal weight would tell as much"
                             $"Pareto k {TextTable.significant 3 found.ParetoK} (up to {TextTable.significant 3 found.Threshold} can be relied on): {statusText found.Status}"
                             $"log of the ratio of evidences {TextTable.significant 5 found.LogEvidenceRatio.Value} ± {TextTable.significant 2 found.LogEvidenceRatio.Error}"
                             match refreshed with

@@ -63,10 +63,39 @@ module Summarising =
             ]
         )
 
+    let private regionLines
+        (title: string)
+        (regions: (string * CredibleRegion list) list)
+        : string list =
+        let shown (x: float) : string = TextTable.significant 4 x
+
+        let error (edge: CredibleEdge) : string =
+            if edge.IsBound then
+                "edge"
+            else
+                TextTable.significant 2 edge.Error
+
+        [ ""; title ]
+        @ TextTable.lines
+            ([ TextTable.words "parameter"; TextTable.numbers "probability" ]
+             @ ([ "from"; "error"; "to"; "error" ] |> List.map TextTable.numbers))
+            [
+                for name, found in regions do
+                    for region in found do
+                        for piece in region.Pieces ->
+                            [
+                                name
+                                PosteriorReport.percent region.Level
+                                shown piece.Low.Value
+                                error piece.Low
+                                shown piece.High.Value
+                                error piece.High
+                            ]
+            ]
+
     let private text (summary: PosteriorSummary) : string list =
         let shown (x: float) : string = TextTable.significant 4 x
         let error (x: float) : string = TextTable.significant 2 x
-        let percent (level: ConfidenceLevel) : string = PosteriorReport.percent level
 
         TextTable.lines
             ([ TextTable.words "parameter" ]
@@ -85,26 +114,9 @@ module Summarising =
                         TextTable.significant 5 p.RHat
                     ]
             ]
-        @ [ ""; "Regions of highest density:" ]
-        @ TextTable.lines
-            ([ TextTable.words "parameter"; TextTable.numbers "probability" ]
-             @ ([ "from"; "error"; "to"; "error" ] |> List.map TextTable.numbers))
-            [
-                for p in summary.Parameters do
-                    for region in p.Marginal.Regions do
-                        for piece in region.Pieces ->
-                            [
-                                p.Name
-                                percent region.Level
-                                shown piece.Low.Value
-                                (if piece.Low.IsBound then "edge" else error piece.Low.Error)
-                                shown piece.High.Value
-                                (if piece.High.IsBound then
-                                     "edge"
-                                 else
-                                     error piece.High.Error)
-                            ]
-            ]
+        @ regionLines
+            "Regions of highest density:"
+            [ for p in summary.Parameters -> p.Name, p.Marginal.Regions ]
 
     /// Summarises as it was asked, and says what came of it, with the page of it.
     let run
@@ -126,10 +138,13 @@ module Summarising =
             let chosen = Array.ofList chosen
             let summary = PosteriorSummary.create context.Options request.Levels chosen table
 
-            let histogram (index: int) : CredibleRegion list =
-                match request.Histogram with
-                | Some bins -> Credible.hpdi (HpdiMethod.Histogram bins) request.Levels index table
-                | None -> []
+            let histograms =
+                chosen
+                |> Array.map (fun index ->
+                    match request.Histogram with
+                    | Some bins ->
+                        Credible.hpdi (HpdiMethod.Histogram bins) request.Levels index table
+                    | None -> [])
 
             let page () : Page =
                 let maps =
@@ -165,8 +180,7 @@ module Summarising =
                                         "not converged"
                                 )
                                 "parameters",
-                                (summary.Parameters, chosen)
-                                ||> Array.map2 (fun p i -> parameterJson (histogram i) p)
+                                Array.map2 parameterJson histograms summary.Parameters
                                 |> List.ofArray
                                 |> JsonValue.List
                                 "notes", JsonValue.ofTexts all
@@ -176,11 +190,21 @@ module Summarising =
                             $"{TextTable.count (int64 summary.Draws)} draws of {summary.Chains} chains"
                             match summary.Kish with
                             | Some kish ->
-                                $"weighted: {TextTable.significant 4 kish} draws of equal weight would tell as much"
+                                $"weighted: {TextTable.count (int64 kish)} draws of equal weight would tell as much"
                             | None -> ()
                             ""
                         ]
                         @ text summary
+                        @ (match request.Histogram with
+                           | None -> []
+                           | Some bins ->
+                               Array.map2
+                                   (fun (p: ParameterSummary) found -> p.Name, found)
+                                   summary.Parameters
+                                   histograms
+                               |> List.ofArray
+                               |> regionLines
+                                   $"The same from {bins} bins, as the papers' code has them:")
                     Notes = all
                 }
 
