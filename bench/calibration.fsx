@@ -32,13 +32,16 @@ let replicates =
 
 let walkers = SamplingKernels.walkers dimension
 
-/// The autocorrelation time of a kernel, of the worst of parameters, their squares and the log density: from one long run on the first replicate.
-let timeOf (kernel: SamplingTargets.Target -> RunOptions -> Sampler) : float =
+/// The autocorrelation time of a kernel, of the worst of parameters, their squares and the log density: from one long run on the first
+/// replicate, whose chains start wider than the posterior; and R-hat of that run.
+let timeOf (kernel: SamplingTargets.Target -> RunOptions -> Sampler) : struct (float * float) =
     let r = replicates[0]
     let sampler = kernel r.Target RunOptions.Single
 
+    let widths = Metric.widths r.Target.Metric |> Array.map ((*) 1.5)
+
     let start =
-        posterior r.Data walkers (Key.ofSeed 1)
+        Chains.around walkers widths (r.Target.Draw [||]) (Key.ofSeed 1)
         |> Chains.start RunOptions.Single r.Target.Objective
 
     let run =
@@ -51,15 +54,17 @@ let timeOf (kernel: SamplingTargets.Target -> RunOptions -> Sampler) : float =
         let mean = chains |> Array.averageBy Array.average
         chains |> Array.map (Array.map (fun x -> (x - mean) * (x - mean)))
 
-    seq {
-        Sampling.logDensities run
+    let times =
+        seq {
+            Sampling.logDensities run
 
-        for i in 0 .. dimension - 1 do
-            Sampling.series i run
-            squares (Sampling.series i run)
-    }
-    |> Seq.map (fun chains -> (AutocorrelationTime.windowed 5.0 chains).Time)
-    |> Seq.max
+            for i in 0 .. dimension - 1 do
+                Sampling.series i run
+                squares (Sampling.series i run)
+        }
+        |> Seq.map (fun chains -> (AutocorrelationTime.windowed 5.0 chains).Time)
+
+    struct (Seq.max times, run.MaxRHat)
 
 printfn "%d replicates, %d quantities, refused below %g" count quantities.Length falseAlarm
 printfn "%-24s %10s %8s %12s %12s %8s" "kernel" "tau" "thin" "p of runs" "p of steps" "seconds"
@@ -68,7 +73,10 @@ let refused =
     SamplingKernels.kernels
     |> List.filter (fun (name, kernel) ->
         let watch = Stopwatch.StartNew()
-        let tau = timeOf kernel
+        let struct (tau, rHat) = timeOf kernel
+
+        // Chains that never leave where they start are seen by R-hat; ranks would say no more.
+        let isStuck = rHat > 1.2
         let thin = max 1 (int (ceil (2.0 * tau)))
 
         let chains =
@@ -77,19 +85,27 @@ let refused =
             else
                 1
 
-        let runs = calibrateRuns falseAlarm chains (20 * thin) thin draws replicates kernel
+
+        let runs =
+            if isStuck then
+                None
+            else
+                Some(calibrateRuns falseAlarm chains (20 * thin) thin draws replicates kernel)
+
         let steps = calibrate falseAlarm walkers (max 4 (int (ceil tau))) replicates kernel
 
         printfn
-            "%-24s %10.1f %8d %12.3g %12.3g %8.1f"
+            "%-24s %10.1f %8d %12s %12.3g %8.1f"
             name
             tau
             thin
-            runs.PValue
+            (match runs with
+             | Some found -> sprintf "%.3g" found.PValue
+             | None -> $"R-hat {rHat:F2}")
             steps.PValue
             watch.Elapsed.TotalSeconds
 
-        not (runs.IsCalibrated && steps.IsCalibrated))
+        not ((runs |> Option.forall _.IsCalibrated) && steps.IsCalibrated))
 
 match refused with
 | [] -> printfn "every kernel is calibrated"
