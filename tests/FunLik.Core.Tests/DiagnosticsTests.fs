@@ -148,3 +148,36 @@ let ``draws without diagnostics have a status and no NaN`` () =
     Assert.Equal(DiagnosticStatus.Defined, d.Status)
     Assert.Equal(infinity, d.RHat)
     Assert.True(d.Ess < 10.0)
+
+[<Fact>]
+let ``scores of ranks are those of their definition, for few draws and many, with ties and signs``
+    ()
+    =
+    for count in [ 50; 30_000 ] do
+        let draws =
+            Key.normals (3 * count) (Key.ofSeed count)
+            // Rounded, so that many are equal; some are zeros of either sign.
+            |> Array.mapi (fun i z -> if i % 7 = 0 then -0.0 else Math.Round(z * 1e3) * 1e-3)
+
+        let chains = Array.chunkBySize count draws
+        let found = Diagnostics.rankNormalise chains |> Array.concat
+        let sorted = Array.sort draws
+        let n = float draws.Length
+
+        let byValue =
+            sorted
+            |> Array.mapi (fun i x -> x + 0.0, float (i + 1))
+            |> Array.groupBy fst
+            |> Array.map (fun (x, same) -> x, same |> Array.averageBy snd)
+            |> dict
+
+        draws
+        |> Array.iteri (fun i x ->
+            let expected =
+                MathNet.Numerics.Distributions.Normal.InvCDF(
+                    0.0,
+                    1.0,
+                    (byValue[x + 0.0] - 0.375) / (n + 0.25)
+                )
+
+            Assert.Equal(expected, found[i], 12))

@@ -198,10 +198,11 @@ module Diagnostics =
         (group: int)
         (table: float[])
         (chains: float[][])
+        (scores: float[][])
         (sorted: Ranked)
         : float =
         max
-            (Ranks.scored table sorted |> Ranks.cut chains |> rHatOfGroups group)
+            (rHatOfGroups group scores)
             (Ranks.folded sorted
              |> Ranks.scored table
              |> Ranks.cut chains
@@ -230,7 +231,12 @@ module Diagnostics =
 
     /// The larger of the rank-normalised split R-hats of x and of |x − median|; +∞ where there is none.
     let rankRHat (chains: float[][]) : float =
-        ordered infinity (fun table sorted -> rankRHatOf 1 table chains sorted) chains
+        ordered
+            infinity
+            (fun table sorted ->
+                let scores = Ranks.scored table sorted |> Ranks.cut chains
+                rankRHatOf 1 table chains scores sorted)
+            chains
 
     /// The effective sample size of the rank-normalised draws; 0 where there is none.
     let bulkEss (chains: float[][]) : float = ess (rankNormalise chains)
@@ -279,6 +285,7 @@ module Diagnostics =
             undefined
         else
             let sorted = Ranks.sort flat
+            let scores = Ranks.scored table sorted |> Ranks.cut chains
             let essOfMean = essOfGroups group chains
             let squares = squares chains
             let essOfSquares = essOfGroups group squares
@@ -292,10 +299,10 @@ module Diagnostics =
                 MeanError = error (variance / essOfMean)
                 StandardDeviationError = error (spread / essOfSquares / (4.0 * variance))
                 Ess = min essOfMean essOfSquares
-                BulkEss = Ranks.scored table sorted |> Ranks.cut chains |> essOfGroups group
+                BulkEss = essOfGroups group scores
                 TailEss = tailEssOf group chains sorted
                 RHat = rHatOfGroups group chains
-                RankRHat = rankRHatOf group table chains sorted
+                RankRHat = rankRHatOf group table chains scores sorted
             }
 
     /// All that chains say that move in groups about each of several parameters, of which `series` gives the draws.

@@ -191,8 +191,8 @@ module DrawFiles =
     /// Numbers that are held in memory at once.
     let private budget = 32_000_000
 
-    /// The diagnostics of every parameter of the draws in a folder, of so many chains that move in groups of so many. No more than a few parameters are in memory at
-    /// once.
+    /// The diagnostics of every parameter of the draws in a folder, of so many chains that move in groups of so many. No more than a few
+    /// parameters are in memory at once.
     let diagnose
         (options: RunOptions)
         (folder: string)
@@ -210,24 +210,27 @@ module DrawFiles =
 
             series folder chains draws first count manifest.Shards
             |> Result.map (fun columns ->
-                let found = Array.zeroCreate count
+                // Each thread takes neighbours, which share what depends on the number of draws alone.
+                let parts = Array.splitInto (min count options.Threads) [| 0 .. count - 1 |]
+                let found: Diagnosis[][] = Array.zeroCreate parts.Length
 
                 Parallel.For(
                     0,
-                    count,
+                    parts.Length,
                     ParallelOptions(
                         MaxDegreeOfParallelism = options.Threads,
                         CancellationToken = options.Cancellation
                     ),
-                    fun k ->
-                        found[k] <-
-                            Diagnostics.diagnoseGroups group [| names[first + k] |] (fun _ ->
-                                columns[k])
-                            |> Array.head
+                    fun p ->
+                        let columnsHere = parts[p] |> Array.map (fun k -> columns[k])
+                        let namesHere = parts[p] |> Array.map (fun k -> names[first + k])
+
+                        found[p] <-
+                            Diagnostics.diagnoseGroups group namesHere (Array.get columnsHere)
                 )
                 |> ignore
 
-                found)
+                Array.concat found)
 
         [ 0..atOnce .. names.Length - 1 ]
         |> List.fold
