@@ -206,7 +206,12 @@ module Drawing =
         let request = run.Request
         let most = max 1 (request.MostDraws / tuned.Thin)
         // What the pilot says of draws so far apart.
-        let share = tuned.Pilot.MinEss * float tuned.Thin / float (max 1 tuned.Pilot.Draws)
+        let share =
+            let ofAll = min 1.0 (tuned.Pilot.MinEss / float (max 1 tuned.Pilot.Draws))
+            // As if correlations fell off geometrically.
+            let falls = ((1.0 - ofAll) / (1.0 + ofAll)) ** float tuned.Thin
+            (1.0 - falls) / (1.0 + falls)
+
 
         let wanted (ess: float) : int =
             int (min (float most) (ceil (1.1 * request.Ess / (ess * float request.Chains))))
