@@ -288,6 +288,7 @@ let bench extra =
             "profiles"
             "hypotheses"
             "sampling"
+            "posterior"
             "surrogate"
         ]
 

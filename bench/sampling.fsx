@@ -204,4 +204,56 @@ match emcee with
     printfn
         $"mu of both: distance of Kolmogorov and Smirnov %.4f{distance}, effective sizes %.0f{size} and %.0f{theirSize}, p = %.2f{p}"
 
+// ---- A million effective points with gradients on disk, by the program.
+
+let program = at "../artifacts/funlik"
+
+if File.Exists program then
+    let start =
+        ProcessStartInfo(
+            program,
+            [
+                "sample"
+                "--model"
+                file
+                "--ess"
+                "1000000"
+                "--out"
+                inFolder "draws"
+                "--json"
+            ],
+            RedirectStandardOutput = true,
+            RedirectStandardError = true
+        )
+
+    let clock = Stopwatch.StartNew()
+    use child = Process.Start start
+    let output = child.StandardOutput.ReadToEndAsync()
+    child.ErrorDataReceived.Add ignore
+    child.BeginErrorReadLine()
+    let mutable peak = 0L
+
+    while not (child.WaitForExit 20) do
+        child.Refresh()
+        peak <- max peak (if child.HasExited then 0L else child.PeakWorkingSet64)
+
+    let found = JsonDocument.Parse(output.Result).RootElement
+    let number (name: string) = found.GetProperty(name).GetDouble()
+
+    let bytes =
+        Directory.GetFiles(inFolder "draws")
+        |> Array.sumBy (fun f -> FileInfo(f).Length)
+
+    printfn
+        $"a million effective points with gradients on disk, the program's whole run: %.1f{seconds clock} s (asked: 30), %.2f{float peak / 1e9} GB of memory (asked: 2)"
+
+    let status = found.GetProperty("status").GetString()
+    let draws, ess, rHat = number "draws", number "minEss", number "maxRhat"
+    let bulk, tail = number "minBulkEss", number "minTailEss"
+
+    printfn
+        $"  {status}: %.0f{draws} draws, ESS %.0f{ess} (bulk %.0f{bulk}, tail %.0f{tail}), R-hat %.4f{rHat}; %.2f{float bytes / 1e9} GB on disk"
+else
+    printfn "the program is not built: a million points are left out"
+
 folder.Delete true
