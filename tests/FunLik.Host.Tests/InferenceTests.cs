@@ -145,9 +145,10 @@ public class InferenceTests(Workplace workplace) : IClassFixture<Workplace>
         Assert.Equal(["a", "b", "c"], profile.AllNames);
         double[] points = [0, 0, 0.5, -1, 1, 0.25];
         double[] values = new double[3], gradients = new double[6], profiled = new double[9];
+        double[] norms = new double[3], edms = new double[3], hessians = new double[12];
         var statuses = new FitStatus[3];
         var reports = new List<FitProgress>();
-        profile.EvaluateProfile(points, values, statuses, gradients, profiled, new Recorder(reports));
+        profile.EvaluateProfile(points, values, statuses, gradients, profiled, norms, edms, hessians, new Recorder(reports));
 
         for (var row = 0; row < 3; row++)
         {
@@ -157,6 +158,11 @@ public class InferenceTests(Workplace workplace) : IClassFixture<Workplace>
             Assert.Equal([a, b, -(0.5 * a - b) / 2], profiled[(3 * row)..(3 * row + 3)], (x, y) => Math.Abs(x - y) < 1e-4);
             Assert.Equal(-(2 * a + 6 * b + (0.5 * a - b)) / 2, gradients[2 * row], 3);
             Assert.Equal(-(8 * a + 2 * b - 0.5 * (0.5 * a - b)) / 2, gradients[2 * row + 1], 3);
+            Assert.InRange(norms[row], 0, 1e-4);
+            Assert.InRange(edms[row], 0, 1e-8);
+
+            // The second derivatives of twice ΔNLL in b and a.
+            Assert.Equal([5, 2.5, 2.5, 7.75], hessians[(4 * row)..(4 * row + 4)], (x, y) => Math.Abs(x - y) < 1e-3);
         }
 
         Assert.Equal((3, 3), (reports[^1].Done, reports[^1].Total));
@@ -169,6 +175,39 @@ public class InferenceTests(Workplace workplace) : IClassFixture<Workplace>
         var fit = profile.Fit();
         Assert.Equal(0, fit["a"], 3);
         Assert.Equal(0, fit["b"], 3);
+    }
+
+    [Fact]
+    public void A_profile_that_has_learnt_is_the_same_profile()
+    {
+        var profile = TwoBins.Profile(new(["mu"]));
+        var points = Enumerable.Range(0, 200).Select(i => 0.02 * i).ToArray();
+        var learnt = profile.Learn(points);
+        double[] before = new double[200], after = new double[200];
+        var statuses = new FitStatus[200];
+        profile.EvaluateProfile(points, before, statuses);
+        learnt.EvaluateProfile(points, after, statuses);
+        Assert.All(statuses, status => Assert.Equal(FitStatus.Converged, status));
+        Assert.All(before.Zip(after), pair => Assert.Equal(pair.First, pair.Second, 1e-7));
+        Assert.Equal(profile.Best, learnt.Best);
+    }
+
+    [Fact]
+    public void Frozen_parameters_of_interest_stay_where_they_are()
+    {
+        // b at its nominal value of 0, and c fitted: twice ΔNLL of a is 31/8 a².
+        const double Curvature = 4 - 0.125;
+        var options = new IntervalOptions("a") { Levels = [Level.OfTwiceDeltaNll(1)] };
+        Assert.Equal(Math.Sqrt((3 * 2 - 1) / Determinant), Normal().Interval(options).Plus!.Value, 1e-6);
+        Assert.Equal(1 / Math.Sqrt(Curvature), Normal().Interval(options with { Frozen = true }).Plus!.Value, 1e-6);
+        var test = new TestOptions { Poi = "a", Statistic = TestStatistic.TMu, Frozen = true };
+        Assert.Equal(Curvature, Normal().Statistic([1], test).Values[0], 1e-6);
+
+        // What is held at a value is no longer frozen at another.
+        var held = test with { Fixed = new Dictionary<string, double> { ["b"] = 0.5 } };
+        var lowest = Enumerable.Range(-1000, 2001).Min(i => TwiceDeltaNll(1e-3 * i, 0.5));
+        Assert.Equal(TwiceDeltaNll(1, 0.5) - lowest, Normal().Statistic([1], held).Values[0], 1e-5);
+        Assert.DoesNotContain(Normal().Impacts(new ImpactOptions { Poi = "a", Frozen = true }).Impacts, i => i.Name == "b");
     }
 
     [Fact]

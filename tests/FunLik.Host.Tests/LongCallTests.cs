@@ -24,7 +24,18 @@ public class LongCallTests(Workplace workplace) : IClassFixture<Workplace>
         ["test"] = (m, p, c) => m.HypothesisTest(1, null, p, c),
         ["limit"] = (m, p, c) => m.UpperLimit(null, p, c),
         ["toys"] = (m, p, c) => m.Toys(1, new ToyOptions { Count = 20 }, p, c),
+        ["goodness of fit"] = (m, p, c) => m.GoodnessOfFit(new GoodnessOfFitOptions { Toys = 20 }, p, c),
+        ["wilks"] = (m, p, c) => m.CheckWilks(1, new WilksOptions { Count = 20 }, p, c),
+        ["feldman-cousins"] = (m, p, c) => m.FeldmanCousins(new("mu") { Toys = 20, From = 0, To = 2, Count = 5 }, p, c),
+        ["learn"] = (m, p, c) => m.Profile(new(["mu"])).Learn([0, 1, 2], p, c),
+        ["summary"] = (m, p, c) => Drawn(m).Summarise(null, p, c),
+        ["reweight"] = (m, p, c) => m.Reweight(Drawn(m), m, null, p, c),
+        ["refresh"] = (m, p, c) => m.Refresh(Drawn(m), new RefreshOptions { Chains = 4 }, p, c),
+        ["evidence"] = (m, p, c) => m.Evidence(Drawn(m), 1, p, c),
     };
+
+    /// <summary>50 draws of each of 8 chains, enough or not.</summary>
+    private static PosteriorDraws Drawn(LikelihoodModel model) => model.Sample(new SampleOptions { Chains = 8, MostDraws = 50 }).Draws;
 
     public static TheoryData<string> Names => [.. Calls.Keys];
 
@@ -119,6 +130,12 @@ public class LongCallTests(Workplace workplace) : IClassFixture<Workplace>
             { "limit: level, statistic", "Level TMu", 2 },
             { "toys: count, seed", "Count Seed", 2 },
             { "toys: too many", "Count", 1 },
+            { "goodness of fit: toys, seed, name, value", "Toys Seed 'nu' Fixed", 4 },
+            { "wilks: value, name, count, seed", "NaN 'nu' Count Seed", 4 },
+            { "wilks: too many", "Count", 1 },
+            { "feldman-cousins: all", "'nu' Levels range Count Toys Seed 'a' Fixed", 8 },
+            { "feldman-cousins: what is asked for is held", "Fixed 'mu'", 1 },
+            { "test: held", "Fixed 'mu' 'nu' NaN", 3 },
             { "between: ends, count", "ends count", 2 },
         };
 
@@ -164,6 +181,24 @@ public class LongCallTests(Workplace workplace) : IClassFixture<Workplace>
             "limit: level, statistic" => () => m.UpperLimit(new LimitOptions { Level = 95, Statistic = TestStatistic.TMu }),
             "toys: count, seed" => () => m.Toys(1, new ToyOptions { Count = 0, Seed = -1 }),
             "toys: too many" => () => m.Toys(1, new ToyOptions { Count = int.MaxValue }),
+            "goodness of fit: toys, seed, name, value" => () => m.GoodnessOfFit(new GoodnessOfFitOptions
+            {
+                Toys = -1, Seed = -1, Fixed = new Dictionary<string, double> { ["nu"] = 1, ["mu"] = double.NaN },
+            }),
+            "wilks: value, name, count, seed" => () =>
+                m.CheckWilks(double.NaN, new WilksOptions { Poi = "nu", Count = 9, Seed = -1 }),
+            "wilks: too many" => () => m.CheckWilks(1, new WilksOptions { Count = int.MaxValue }),
+            "feldman-cousins: all" => () => m.FeldmanCousins(new("nu")
+            {
+                Levels = [Level.OfProbability(95)], From = 2, To = 1, Count = 1, Toys = 9, Seed = -1,
+                Fixed = new Dictionary<string, double> { ["a"] = double.NaN },
+            }),
+            "feldman-cousins: what is asked for is held" => () =>
+                m.FeldmanCousins(new("mu") { Fixed = new Dictionary<string, double> { ["mu"] = 1 } }),
+            "test: held" => () => m.HypothesisTest(1, new TestOptions
+            {
+                Fixed = new Dictionary<string, double> { ["mu"] = double.NaN, ["nu"] = 1 },
+            }),
             "between: ends, count" => () => GridAxis.Between("mu", 1, 0, 1),
             _ => throw new ArgumentException(name),
         };
@@ -188,7 +223,12 @@ public class LongCallTests(Workplace workplace) : IClassFixture<Workplace>
         Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile(points, values, new FitStatus[1]));
         Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile(points, values, statuses, new double[3]));
         Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile(points, values, statuses, profiled: new double[5]));
+        Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile(points, values, statuses, gradientNorms: new double[1]));
+        Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile(points, values, statuses, edms: new double[3]));
+        Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile(points, values, statuses, hessians: new double[3]));
         Assert.Throws<LikelihoodException>(() => profile.EvaluateProfile([0, double.NaN], values, statuses));
+        Assert.Throws<LikelihoodException>(() => profile.Learn([]));
+        Assert.Throws<LikelihoodException>(() => profile.Learn([double.NaN]));
         profile.EvaluateProfile(points, values, statuses);
         Assert.Equal(-0.5 * 28.92218013, values[1], 1e-6);
         profile.EvaluateProfile([], [], []);

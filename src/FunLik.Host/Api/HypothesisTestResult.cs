@@ -117,10 +117,16 @@ public sealed record UpperLimitResult
     public required IReadOnlyList<string> Notes { get; init; }
 }
 
-/// <summary>A probability from toys.</summary>
-/// <param name="Value">The part of the toys.</param>
-/// <param name="Error">Its binomial standard error; NaN for CLs where no toy passes.</param>
-public sealed record ToyProbability(double Value, double Error);
+/// <summary>A probability from toys, between 0 and 1, or a ratio of two.</summary>
+/// <param name="Value">The part of the toys; NaN where there are none.</param>
+/// <param name="Error">
+/// Its binomial standard error; where none or all of the toys pass, which would make it 0, the length of the interval.
+/// </param>
+/// <param name="Low">
+/// The lower end of the interval of Clopper and Pearson (Biometrika 26 (1934) 404) at 68.27 %; of a ratio, that of Donner and Zou.
+/// </param>
+/// <param name="High">Its upper end; ∞ for a ratio whose lower part may be 0.</param>
+public sealed record ToyProbability(double Value, double Error, double Low, double High);
 
 /// <summary>A test of one value of the parameter of interest by toys: random data, of which each is fitted twice.</summary>
 public sealed record ToyTestResult

@@ -128,12 +128,7 @@ public partial class LikelihoodModel
 
         new Mistakes(Parameters)
             .Parameter(options.Parameter, "the interval")
-            .Unless(
-                options.From.HasValue == options.To.HasValue,
-                ErrorKind.Usage,
-                "the range of the interval",
-                options.From.HasValue ? "From alone" : "To alone",
-                "both From and To, or none")
+            .Range(options.From, options.To)
             .Levels(options.Levels)
             .AtLeast(2, options.Count, nameof(options.Count))
             .Fit(options.Fit)
@@ -144,7 +139,10 @@ public partial class LikelihoodModel
             var range = options is { From: { } from, To: { } to } ? Tuple.Create(from, to) : null;
 
             var core = new FunLik.IntervalOptions(
-                Inference.ToLevels(options.Levels, 1), OptionModule.OfObj(range), options.Count, Fits.ToCore(options.Fit, run));
+                Inference.ToLevels(options.Levels, 1),
+                OptionModule.OfObj(range),
+                options.Count,
+                Fits.ToCore(Freezing(options.Fit, options.Frozen, options.Parameter), run));
 
             return Inference.ToResult(
                 _likelihood is { } likelihood
@@ -218,7 +216,8 @@ public partial class LikelihoodModel
 
         return Long("fitting", progress, 1, cancellation, run =>
         {
-            var (core, name) = (Fits.ToCore(options.Fit, run), OptionModule.OfObj(options.Poi));
+            var fit = Freezing(options.Fit, options.Frozen, PoiOr(options.Poi));
+            var (core, name) = (Fits.ToCore(fit, run), OptionModule.OfObj(options.Poi));
 
             return Inference.ToResult(
                 _likelihood is { } likelihood
@@ -256,6 +255,13 @@ public partial class LikelihoodModel
 
         return Long("fitting", progress, 1, cancellation, run =>
             new ProfiledModel(Name, options, Fits.ToCore(new FitOptions(), run), _fitter.Value));
+    }
+
+    /// <summary>How to fit with the other parameters of interest at their nominal values, if they are frozen.</summary>
+    private FitOptions Freezing(FitOptions fit, bool frozen, string? asked)
+    {
+        var others = Parameters.Where(p => frozen && p.Role == ParameterRole.Poi && p.Name != asked && !fit.Fixed.ContainsKey(p.Name));
+        return fit with { Fixed = fit.Fixed.Concat(others.Select(p => KeyValuePair.Create(p.Name, p.Nominal))).ToDictionary() };
     }
 
     private GridScan Grid(GridScanOptions options, RunOptions run)

@@ -1,4 +1,5 @@
 using FunLik.Host.Interop;
+using Microsoft.FSharp.Collections;
 using Microsoft.FSharp.Core;
 
 namespace FunLik.Api;
@@ -28,12 +29,12 @@ public partial class LikelihoodModel
         return Long("fitting", progress, values.Count, cancellation, run =>
         {
             var (statistic, poi) = (Tests.ToCore(options.Statistic), OptionModule.OfObj(options.Poi));
-            var fit = Fits.ToCore(new FitOptions(), run);
+            var name = HypothesisTestModule.poiAmong(_objective.Parameters, poi);
+            var fit = Fits.ToCore(Freezing(new FitOptions { Fixed = options.Fixed }, options.Frozen, name), run);
 
             var found = _likelihood is { } likelihood
                 ? StatisticScanModule.find(fit, statistic, poi, [.. values], likelihood)
-                : StatisticScanModule.ofFitter(
-                    fit, statistic, HypothesisTestModule.poiAmong(_objective.Parameters, poi), [.. values], _fitter.Value);
+                : StatisticScanModule.ofFitter(fit, statistic, name, [.. values], _fitter.Value);
 
             return new StatisticResult(options.Statistic, found.Values, Fits.ToResult(found.Scan));
         });
@@ -143,9 +144,7 @@ public partial class LikelihoodModel
         options ??= new ToyOptions();
 
         Check(options, [mu])
-            .AtLeast(1, options.Count, nameof(options.Count))
-            .AtMost(MostToys, options.Count, nameof(options.Count))
-            .AtLeast(0, options.Seed, nameof(options.Seed))
+            .Toys(1, options.Count, nameof(options.Count), options.Seed)
             .Throw();
 
         return Errors.Translate(() =>
@@ -165,18 +164,42 @@ public partial class LikelihoodModel
         });
     }
 
-    private const int MostToys = 10_000_000;
-
     private const string FittingToys = "fitting toys";
 
     private Tester Prepare(TestOptions options, RunOptions run) =>
-        _likelihood is { } likelihood
-            ? HypothesisTestModule.prepare(run, Tests.ToCore(options.Statistic), OptionModule.OfObj(options.Poi), likelihood)
-            : throw Errors.Of(
-                ErrorKind.Unsupported,
-                $"the data that '{Name}' predicts",
-                "a function",
-                $"a model of terms; {nameof(Statistic)} gives t, q, q̃ and q0 of any density");
+        Prepare(options.Statistic, options.Poi, options.Fixed, options.Frozen, run);
+
+    private Tester Prepare(
+        TestStatistic statistic,
+        string? poi,
+        IReadOnlyDictionary<string, double> held,
+        bool frozen,
+        RunOptions run)
+    {
+        var terms = Terms();
+        var name = HypothesisTestModule.poiOf(terms, OptionModule.OfObj(poi));
+        return HypothesisTestModule.prepare(run, Tests.ToCore(statistic), OptionModule.OfObj(name), Holding(terms, held, frozen, name));
+    }
+
+    /// <summary>The model of terms that predicts data.</summary>
+    private Likelihood Terms() =>
+        _likelihood ?? throw Errors.Of(
+            ErrorKind.Unsupported,
+            $"the data that '{Name}' predicts",
+            "a function",
+            $"a model of terms; {nameof(Statistic)} gives t, q, q̃ and q0 of any density");
+
+    /// <summary>A model in which parameters are held, and the other parameters of interest if they are frozen.</summary>
+    private static Likelihood Holding(
+        Likelihood model,
+        IReadOnlyDictionary<string, double> held,
+        bool frozen,
+        params string[] asked) =>
+        Errors.OrThrow(Hold.apply(ListModule.OfArray(asked), new Held(Fits.ToPairs(held), frozen), model));
+
+    /// <summary>The only parameter of interest, if none is named.</summary>
+    private string? PoiOr(string? poi) =>
+        poi ?? (Parameters.Where(p => p.Role == ParameterRole.Poi).ToArray() is [var only] ? only.Name : null);
 
     /// <summary>What is wrong with a test of values.</summary>
     private Mistakes Check(TestOptions options, IReadOnlyList<double> values)
@@ -188,7 +211,7 @@ public partial class LikelihoodModel
             mistakes.Parameter(poi, nameof(options.Poi));
         }
 
-        mistakes.Unless(
+        mistakes.Held(options.Fixed, PoiOr(options.Poi)).Unless(
             Enum.IsDefined(options.Statistic),
             ErrorKind.Value,
             nameof(options.Statistic),

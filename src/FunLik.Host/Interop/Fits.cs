@@ -11,11 +11,14 @@ internal static class Fits
     internal static FunLik.FitOptions ToCore(Api.FitOptions options, RunOptions run) =>
         new(
             OptionModule.OfNullable(options.Starts),
-            ListModule.OfSeq(options.Fixed.Select(pair => Tuple.Create(pair.Key, pair.Value))),
+            ToPairs(options.Fixed),
             options.MaxIterations,
             options.Edm,
             options.Covariance,
             run);
+
+    internal static FSharpList<Tuple<string, double>> ToPairs(IReadOnlyDictionary<string, double> values) =>
+        ListModule.OfSeq(values.Select(pair => Tuple.Create(pair.Key, pair.Value)));
 
     internal static FitResult ToResult(Fit fit) =>
         new()

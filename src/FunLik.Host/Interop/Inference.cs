@@ -81,7 +81,7 @@ internal static class Inference
             Notes = [.. found.Notes],
         };
 
-    private static Api.ConfidenceLevel ToLevel(FunLik.ConfidenceLevel level) =>
+    internal static Api.ConfidenceLevel ToLevel(FunLik.ConfidenceLevel level) =>
         new(level.TwiceDeltaNll, level.Probability, level.Parameters, ConfidenceLevelModule.label(level));
 
     private static Api.IntervalEnd ToEnd(FunLik.IntervalEnd end) =>

@@ -7,6 +7,8 @@ namespace FunLik.Host.Interop;
 /// <summary>Collects what is wrong with a call, so that all of it is told at once.</summary>
 internal sealed class Mistakes(IReadOnlyList<ParameterInfo> parameters)
 {
+    private const int MostToys = 10_000_000;
+
     private readonly List<Error> _found = [];
 
     internal static string Text(IFormattable value) => value.ToString(null, CultureInfo.InvariantCulture);
@@ -84,14 +86,61 @@ internal sealed class Mistakes(IReadOnlyList<ParameterInfo> parameters)
             AtLeast(1, starts, nameof(fit.Starts));
         }
 
-        foreach (var (name, value) in fit.Fixed)
+        return Held(fit.Fixed).AtLeast(1, fit.MaxIterations, nameof(fit.MaxIterations)).Positive(fit.Edm, nameof(fit.Edm));
+    }
+
+    /// <summary>Parameters that are held at values, all of them there; what is asked for is not among them.</summary>
+    internal Mistakes Held(IReadOnlyDictionary<string, double> values, string? asked = null)
+    {
+        foreach (var (name, value) in values)
         {
-            Parameter(name, nameof(fit.Fixed));
+            Parameter(name, nameof(Api.FitOptions.Fixed));
             Unless(
-                double.IsFinite(value), ErrorKind.Value, $"{nameof(fit.Fixed)}: the value of '{name}'", Text(value), "a finite number");
+                double.IsFinite(value),
+                ErrorKind.Value,
+                $"{nameof(Api.FitOptions.Fixed)}: the value of '{name}'",
+                Text(value),
+                "a finite number");
+            Unless(
+                name != asked,
+                ErrorKind.Value,
+                $"{nameof(Api.FitOptions.Fixed)}: '{name}' is what is asked for",
+                $"'{name}' at {Text(value)}",
+                "other parameters");
         }
 
-        return AtLeast(1, fit.MaxIterations, nameof(fit.MaxIterations)).Positive(fit.Edm, nameof(fit.Edm));
+        return this;
+    }
+
+    /// <summary>A range to look at: both ends in rising order, or none.</summary>
+    internal Mistakes Range(double? from, double? to)
+    {
+        Unless(
+            from.HasValue == to.HasValue,
+            ErrorKind.Usage,
+            "the range of the interval",
+            from.HasValue ? "From alone" : "To alone",
+            "both From and To, or none");
+
+        return from is { } low && to is { } high
+            ? Unless(
+                low < high && double.IsFinite(high - low),
+                ErrorKind.Value,
+                "the range of the interval",
+                $"{Text(low)} to {Text(high)}",
+                "two finite numbers, the second above the first")
+            : this;
+    }
+
+    /// <summary>How many toys, and from which seed.</summary>
+    internal Mistakes Toys(int least, int count, string name, int seed) =>
+        AtLeast(least, count, name).AtMost(MostToys, count, name).AtLeast(0, seed, "Seed");
+
+    /// <summary>What FunLik.Core finds wrong.</summary>
+    internal Mistakes Also(IEnumerable<Error> errors)
+    {
+        _found.AddRange(errors);
+        return this;
     }
 
     internal Mistakes Levels(IReadOnlyList<Level> levels)

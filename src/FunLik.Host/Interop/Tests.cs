@@ -73,7 +73,7 @@ internal static class Tests
 
     private static ExpectedBand ToBand(IReadOnlyList<double> five) => new(five[0], five[1], five[2], five[3], five[4]);
 
-    private static Api.ToyProbability ToProbability(FunLik.ToyProbability p) => new(p.Value, p.Error);
+    internal static Api.ToyProbability ToProbability(FunLik.ToyProbability p) => new(p.Value, p.Error, p.Low, p.High);
 
     /// <summary>A fit; where a value is given, the parameter of interest was held there.</summary>
     private static TestFit ToFit(Tester tester, DataFit fit, double? held = null)

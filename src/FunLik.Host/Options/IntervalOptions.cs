@@ -22,6 +22,9 @@ public sealed record IntervalOptions(string Parameter)
     /// </summary>
     public int Count { get; init; } = 41;
 
+    /// <summary>Keeps other parameters of interest at their nominal values; nuisances are fitted in any case. Default: no.</summary>
+    public bool Frozen { get; init; }
+
     /// <summary>How to fit at each value. Default: as <see cref="FitOptions"/> says.</summary>
     public FitOptions Fit { get; init; } = new();
 }

@@ -11,6 +11,12 @@ public record TestOptions
     /// lifted, unless the density is a learnt one or a function.
     /// </summary>
     public TestStatistic Statistic { get; init; } = TestStatistic.QTilde;
+
+    /// <summary>Parameters that are held at values in every fit, by name. Default: none.</summary>
+    public IReadOnlyDictionary<string, double> Fixed { get; init; } = new Dictionary<string, double>();
+
+    /// <summary>Keeps other parameters of interest at their nominal values; nuisances are fitted in any case. Default: no.</summary>
+    public bool Frozen { get; init; }
 }
 
 /// <summary>How to find upper limits: by q̃ or q.</summary>
