@@ -249,6 +249,49 @@ public class PosteriorTests(Workplace workplace) : IClassFixture<Workplace>
     }
 
     [Fact]
+    public void Two_parameters_have_a_density_with_borders()
+    {
+        var map = Draws.Density("x", "y", Level.OfProbability(0.5));
+        Assert.Equal(("x", "y"), (map.First, map.Second));
+        Assert.Equal(map.X.Count * map.Y.Count, map.Density.Count);
+        Assert.Equal(1, map.Density.Sum() * (map.X[1] - map.X[0]) * (map.Y[1] - map.Y[0]), 1e-6);
+        var highest = map.Density.ToList().IndexOf(map.Density.Max());
+        Assert.Equal(MeanY, map.Y[highest % map.Y.Count], 1.0);
+        Assert.Equal(0, map.X[highest / map.Y.Count], 0.25);
+        var border = Assert.Single(map.Contours);
+        Assert.Equal(0.5, border.Probability, 1e-12);
+
+        // The border that holds half of the draws is the ellipse of χ² = 2 log 2; the smoothing widens it a little.
+        var line = border.Lines.MaxBy(l => l.X.Count)!;
+        var squares = line.X.Zip(line.Y, (x, y) => x * x / (SigmaX * SigmaX) + (y - MeanY) * (y - MeanY) / (SigmaY * SigmaY));
+        Assert.Equal(2 * Math.Log(2), squares.Average(), 0.1);
+        Assert.Equal(3, Draws.Density("y", "x").Contours.Count);
+    }
+
+    [Fact]
+    public async Task Draws_are_saved_and_loaded()
+    {
+        var weighted = Draws.Reweight([PriorFactor.Above("x", 0)]).Draws;
+        weighted.Save(workplace.At("draws"));
+        var loaded = PosteriorDraws.Load(workplace.At("draws"));
+        Assert.Equal(weighted.Points, loaded.Points);
+        Assert.Equal(weighted.Weights, loaded.Weights);
+        Assert.Equal(weighted.LogDensity, loaded.LogDensity);
+        Assert.Equal((64, ParameterRole.Poi), (loaded.Chains, loaded.Parameters[0].Role));
+        Assert.Equal(0, loaded.Parameters[0].LowerBound);
+        Assert.Equal(weighted.Summarise()["x"].Mean, loaded.Summarise()["x"].Mean);
+
+        // The command line's draws are draws too.
+        var sampled = await Cli.Run("sample", "--model", workplace.Model, "--ess", "200", "--out", workplace.At("sampled"));
+        Assert.Equal(0, sampled.ExitCode);
+        Assert.Equal(["mu", Workplace.Nuisance], PosteriorDraws.Load(workplace.At("sampled")).Parameters.Select(p => p.Name));
+
+        var missing = Assert.Throws<LikelihoodException>(() => PosteriorDraws.Load(workplace.At("nothing")));
+        Assert.Equal(LikelihoodErrorKind.FileMissing, Assert.Single(missing.Errors).Kind);
+        Assert.Throws<LikelihoodException>(() => Draws.Save(workplace.Points));
+    }
+
+    [Fact]
     public void Progress_tells_of_draws_and_their_agreement()
     {
         var reports = new Recorder();
@@ -284,6 +327,8 @@ public class PosteriorTests(Workplace workplace) : IClassFixture<Workplace>
             { "sample: too few walkers", "walkers", 1 },
             { "summary: all", "'z' Levels Threads HistogramBins", 4 },
             { "summary: name twice", "'x' 2", 1 },
+            { "density: names, level", "'z' Levels", 2 },
+            { "density: name twice", "'x' 2", 1 },
             { "quantiles: name, probability", "'z' probabilities", 2 },
             { "factors: none", "factors", 1 },
             { "factors: name, value, deviation, least", "'z' NaN deviation Least", 4 },
@@ -312,6 +357,8 @@ public class PosteriorTests(Workplace workplace) : IClassFixture<Workplace>
                 Parameters = ["z"], Levels = [Level.OfProbability(95)], Threads = 0, HistogramBins = 0,
             }),
             "summary: name twice" => () => Draws.Summarise(new SummaryOptions { Parameters = ["x", "x"] }),
+            "density: names, level" => () => Draws.Density("x", "z", Level.OfTwiceDeltaNll(0)),
+            "density: name twice" => () => Draws.Density("x", "x"),
             "quantiles: name, probability" => () => Draws.Quantiles("z", [0.5, 50]),
             "factors: none" => () => Draws.Reweight([]),
             "factors: name, value, deviation, least" => () => Draws.Reweight(

@@ -64,7 +64,6 @@ public partial class LikelihoodModel
             return Posteriors.ToResult(
                 _objective.Parameters,
                 last!,
-                SamplerKindModule.isEnsemble(core.Sampler),
                 last!.Status.IsReached ? SampleStatus.Reached : SampleStatus.NotConverged);
         });
     }
@@ -134,7 +133,6 @@ public partial class LikelihoodModel
             return Posteriors.ToResult(
                 _objective.Parameters,
                 found,
-                false,
                 found.MaxRHat <= GoodRHat ? SampleStatus.Reached : SampleStatus.NotConverged);
         });
     }

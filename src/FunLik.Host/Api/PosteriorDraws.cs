@@ -38,6 +38,33 @@ public sealed class PosteriorDraws
 
     internal DrawTable Table { get; }
 
+    /// <summary>
+    /// Reads draws: a folder that <see cref="Save"/>, <c>funlik sample</c> or <c>funlik reweight</c> left, or an array in <c>.npy</c> of
+    /// draws × columns (one chain), or chains × draws × columns.
+    /// </summary>
+    /// <param name="path">The folder or the file.</param>
+    /// <param name="columns">What the columns of an array are; folders say so themselves.</param>
+    /// <exception cref="LikelihoodException">The draws are missing, unreadable, or none; all mistakes at once.</exception>
+    public static PosteriorDraws Load(string path, DrawColumns? columns = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        var core = Posteriors.ToCore(columns ?? new DrawColumns());
+        var (parameters, table) = Errors.Translate(() => Errors.OrThrow(DrawTableFiles.read(core, path)));
+        return new PosteriorDraws([.. parameters.Select(Host.Interop.Parameters.ToInfo)], table);
+    }
+
+    /// <summary>Writes the draws, with their log densities and weights, into a folder that <see cref="Load"/> and the command line read.</summary>
+    /// <param name="folder">The folder; it is made if it is not there.</param>
+    /// <exception cref="LikelihoodException">The folder cannot be written.</exception>
+    public void Save(string folder)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        var parameters = Parameters.Select(Host.Interop.Parameters.ToModel).ToArray();
+
+        Errors.Translate(() => Errors.OrThrow(
+            DrawTableFiles.write(folder, parameters, ListModule.Empty<Tuple<string, JsonValue>>(), Table)));
+    }
+
     /// <summary>One draw of a chain.</summary>
     /// <param name="chain">The chain, from 0.</param>
     /// <param name="draw">The draw of that chain, from 0.</param>
@@ -118,6 +145,18 @@ public sealed class PosteriorDraws
         mistakes.Throw();
         var found = EstimateModule.quantiles(ListModule.OfSeq(probabilities), Table, DrawTableModule.flat(IndexOf(parameter), Table));
         return [.. probabilities.Zip(found, (p, e) => new PosteriorQuantile(p, Posteriors.ToEstimate(e)))];
+    }
+
+    /// <summary>The smooth density of two parameters, with the borders of its regions of highest density.</summary>
+    /// <param name="first">The name of the first parameter.</param>
+    /// <param name="second">The name of the second parameter, another one.</param>
+    /// <param name="levels">The probabilities of regions. Default: none, which takes 68.27 %, 95.45 % and 99.73 %.</param>
+    /// <exception cref="LikelihoodException">Unknown names, the same name twice, or levels that are none; all mistakes at once.</exception>
+    public DensityMap Density(string first, string second, params IReadOnlyList<Level> levels)
+    {
+        ArgumentNullException.ThrowIfNull(levels);
+        new Mistakes(Parameters).Names([first, second], "the density").Levels(levels).Throw();
+        return Errors.Translate(() => Posteriors.ToMap(levels, IndexOf(first), IndexOf(second), Table));
     }
 
     /// <summary>The draws with further factors on their density: a region, a constraint, another prior where the old one is flat.</summary>

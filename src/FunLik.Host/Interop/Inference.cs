@@ -87,7 +87,7 @@ internal static class Inference
     private static Api.IntervalEnd ToEnd(FunLik.IntervalEnd end) =>
         new(end.Value, Enum.Parse<Api.IntervalEndKind>(end.Kind.ToString()), end.Point);
 
-    private static Api.ContourLine ToLine(FunLik.ContourLine line) =>
+    internal static Api.ContourLine ToLine(FunLik.ContourLine line) =>
         new(line.IsClosed, [.. line.Points.Select(p => p.Item1)], [.. line.Points.Select(p => p.Item2)]);
 
     private static NuisanceImpact ToImpact(Impact impact) =>

@@ -80,7 +80,7 @@ internal static class Parameters
             expected,
             ErrorModule.found(found, ErrorModule.make(kind, $"the parameter '{name}'")));
 
-    private static ModelParameter ToModel(ParameterInfo info) =>
+    internal static ModelParameter ToModel(ParameterInfo info) =>
         new(
             info.Name,
             info.Role == ParameterRole.Poi ? ParameterKind.Poi : ParameterKind.Nuisance,

@@ -45,16 +45,18 @@ internal static class Posteriors
     internal static SampleProgress ToProgress(string stage, SamplingRun run) =>
         new(stage, run.PerChain, run.Draws, run.MinEss, run.MaxRHat, run.Calls.Total);
 
-    /// <summary>A run with a status of its own, its chains one ensemble or independent of each other.</summary>
-    internal static SampleResult ToResult(ModelParameter[] parameters, SamplingRun run, bool isEnsemble, SampleStatus status)
+    internal static FunLik.DrawColumns ToCore(Api.DrawColumns columns) =>
+        new(ListModule.OfSeq(columns.Names), OptionModule.OfObj(columns.Weight), OptionModule.OfObj(columns.LogDensity));
+
+    /// <summary>A run with a status of its own.</summary>
+    internal static SampleResult ToResult(ModelParameter[] parameters, SamplingRun run, SampleStatus status)
     {
         var table = Errors.OrThrow(DrawTableModule.ofRun(parameters, run));
 
         return new()
         {
             Draws = new PosteriorDraws(
-                [.. parameters.Select(Parameters.ToInfo)],
-                isEnsemble ? DrawTableModule.inEnsembles(table.Chains, table) : table),
+                [.. parameters.Select(Parameters.ToInfo)], DrawTableModule.inEnsembles(run.Group, table)),
             Status = status,
             Diagnoses = [.. FunLik.Sampling.diagnose(run).Select(ToDiagnosis)],
             MinEss = run.MinEss,
@@ -110,6 +112,26 @@ internal static class Posteriors
             Parameters = [.. found.Parameters.Zip(chosen, (p, index) => ToSummary(p, Histogram(index)))],
             IsConverged = found.IsConverged,
             Notes = [.. found.Notes],
+        };
+    }
+
+    internal static Api.DensityMap ToMap(IReadOnlyList<Level> levels, int first, int second, DrawTable table)
+    {
+        var core = levels.Count == 0 ? DensityMapModule.usual : Inference.ToLevels(levels, 2);
+        var found = DensityMapModule.create(core, first, second, table);
+
+        return new()
+        {
+            First = found.Parameters.Item1,
+            Second = found.Parameters.Item2,
+            X = found.X,
+            Y = found.Y,
+            Density = found.Density,
+            Contours =
+            [
+                .. found.Contours.Select(c =>
+                    new Api.DensityContour(c.Level.Probability, c.Height, [.. c.Lines.Select(Inference.ToLine)])),
+            ],
         };
     }
 
