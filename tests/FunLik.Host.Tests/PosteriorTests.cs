@@ -292,6 +292,23 @@ public class PosteriorTests(Workplace workplace) : IClassFixture<Workplace>
     }
 
     [Fact]
+    public void A_density_that_is_zero_cannot_be_sampled()
+    {
+        var model = LikelihoodModel.FromDelegate("nothing", [new ParameterInfo("x")], _ => double.NegativeInfinity);
+        var failure = Assert.Throws<LikelihoodException>(() => model.Sample());
+        Assert.NotEmpty(failure.Errors);
+    }
+
+    [Fact]
+    public void Errors_of_a_function_are_its_own()
+    {
+        var calls = 0;
+        var model = LikelihoodModel.FromDelegate(
+            "breaks", [new ParameterInfo("x")], p => ++calls > 1000 ? throw new TimeoutException() : -0.5 * p[0] * p[0]);
+        Assert.Throws<TimeoutException>(() => model.Sample());
+    }
+
+    [Fact]
     public void Progress_tells_of_draws_and_their_agreement()
     {
         var reports = new Recorder();

@@ -71,7 +71,7 @@ public partial class LikelihoodModel
     /// best values on the data for each value.
     /// </summary>
     /// <param name="options">Of which parameter, which levels, and how many toys.</param>
-    /// <param name="progress">Is told how far the search is.</param>
+    /// <param name="progress">Is told how many levels are done.</param>
     /// <param name="cancellation">Ends the search early.</param>
     /// <exception cref="LikelihoodException">
     /// Options that are not usable, an unknown name, or a model that predicts no data; all mistakes at once.
@@ -93,20 +93,29 @@ public partial class LikelihoodModel
             .Held(options.Fixed, options.Parameter)
             .Throw();
 
-        return Long("looking for intervals", progress, 1, cancellation, run =>
+        return Errors.Translate(() =>
         {
+            var run = new RunOptions(_options.Threads, cancellation);
+            double[] levels = [.. Inference.ToLevels(options.Levels, 1).Select(level => level.Probability).Distinct()];
+            progress?.Report(new FitProgress(LookingForIntervals, 0, levels.Length));
             var held = Holding(Terms(), options.Fixed, options.Frozen, options.Parameter);
             var isBounded = FeldmanCousinsModule.statisticOf(OptionModule.OfObj(options.Parameter), held).IsTTilde;
             var statistic = isBounded ? TestStatistic.TTilde : TestStatistic.TMu;
             var tester = Prepare(statistic, options.Parameter, options.Fixed, options.Frozen, run);
             var key = KeyModule.ofSeed(options.Seed);
-            var levels = Inference.ToLevels(options.Levels, 1).Select(level => level.Probability).Distinct();
+            var found = new List<FeldmanCousins>();
 
-            return Examinations.ToResult(
-                statistic,
-                [.. levels.Select(level => FeldmanCousinsModule.find(run, Examinations.ToCore(options, level), tester, key))]);
+            foreach (var level in levels)
+            {
+                found.Add(FeldmanCousinsModule.find(run, Examinations.ToCore(options, level), tester, key));
+                progress?.Report(new FitProgress(LookingForIntervals, found.Count, levels.Length));
+            }
+
+            return Examinations.ToResult(statistic, found);
         });
     }
+
+    private const string LookingForIntervals = "looking for intervals";
 
     /// <summary>The key of a task's random numbers: that of the command line for the same seed.</summary>
     private static Key KeyOf(string task, int seed) => KeyModule.foldName(task, KeyModule.ofSeed(seed));
