@@ -105,6 +105,19 @@ let ``toys of normal measurements have the probability of χ²`` () =
 
     Assert.Equal<float[]>(Array.truncate 40 found.Toys, few.Toys)
 
+// erfc(20), to 16 digits by mpmath.
+[<Fact>]
+let ``far away a probability keeps its digits`` () =
+    let model =
+        likelihood {
+            let! mu = poi "mu" unconstrained
+            do! gaussian [| 20.0; -20.0 |] [| 1.0; 1.0 |] (mu * Expr.vector [| 1.0; 1.0 |])
+        }
+
+    let found = test 0 model
+    near 1e-9 800.0 found.Statistic
+    near 1e-6 1.0 (found.PValue / 5.395865611607901e-176)
+
 [<Fact>]
 let ``what moves nothing is no parameter, and what expects nothing no datum`` () =
     let model =

@@ -358,3 +358,14 @@ let ``An objective's evaluations are all counted`` () =
     rowsSeen <- 0
     let result = Fitter.fit FitOptions.Default fitter
     Assert.Equal(rowsSeen, result.Evaluations)
+
+// What was learnt may rise without end: Hessians out there are finite, and their squares are not.
+[<Fact>]
+let ``a step from a huge Hessian that is not positive goes downhill`` () =
+    let hessian = [| 1e200; 3e200; 3e200; 1e200 |]
+    let step = NewtonStep.direction 2 hessian [| 1e190; 0.0 |]
+    // Along (1, 1) over 4e200 and along (1, -1) over 2e200.
+    Assert.Equal(-3.75e-11, step.Step[0], 1e-20)
+    Assert.Equal(1.25e-11, step.Step[1], 1e-20)
+    let across = step.Descent.Value
+    Assert.Equal(-1.0, across[0] / across[1], 1e-12)

@@ -1,7 +1,6 @@
 namespace FunLik
 
 open System
-open MathNet.Numerics.LinearAlgebra
 
 /// Covariances from Hessians of -log density, also where the density is flat in some direction.
 [<RequireQualifiedAccess>]
@@ -23,9 +22,7 @@ module Covariance =
         let scaled = hessian |> Array.mapi (fun k v -> v * lengths[k / n] * lengths[k % n])
 
         if scaled |> Array.forall Double.IsFinite then
-            let evd = (CreateMatrix.Dense(n, n, scaled)).Evd(Symmetricity.Symmetric)
-            let values = evd.EigenValues |> Seq.map _.Real |> Array.ofSeq
-            let vectors = evd.EigenVectors
+            let values, vectors = NewtonStep.eigen n scaled
 
             if values[0] < downhill then
                 None

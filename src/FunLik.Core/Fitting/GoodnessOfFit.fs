@@ -1,8 +1,6 @@
 namespace FunLik
 
 open System
-open MathNet.Numerics.Distributions
-open MathNet.Numerics.LinearAlgebra
 
 /// What one term adds to a goodness of fit.
 type TermDeviance =
@@ -86,14 +84,15 @@ module GoodnessOfFit =
                 let i, j = moving[k / m], moving[k % m]
                 hessian[i * n + j] / sqrt (hessian[i * n + i] * hessian[j * n + j]))
 
-        if m = 0 then
-            0
+        if m = 0 || Array.exists (Double.IsFinite >> not) scaled then
+            m
         elif (NewtonStep.inverse m scaled).IsSome then
             m
         else
-            (CreateMatrix.Dense(m, m, scaled)).Evd(Symmetricity.Symmetric).EigenValues
-            |> Seq.filter (fun e -> e.Real > 1e-9)
-            |> Seq.length
+            NewtonStep.eigen m scaled
+            |> fst
+            |> Array.filter (fun e -> e > 1e-9)
+            |> Array.length
 
     let private total (size: int) (values: float[]) : float[] =
         values |> Array.chunkBySize size |> Array.map Array.sum
@@ -196,10 +195,15 @@ module GoodnessOfFit =
             Parameters = parameters
             Degrees = degrees
             PValue =
-                if degrees > 0 then
-                    1.0 - ChiSquared.CDF(float degrees, statistic)
-                else
+                if degrees <= 0 then
                     nan
+                elif Double.IsPositiveInfinity statistic then
+                    0.0
+                else
+                    MathNet.Numerics.SpecialFunctions.GammaUpperRegularized(
+                        0.5 * float degrees,
+                        0.5 * statistic
+                    )
             Terms = terms
             Toys = found
             FromToys =

@@ -77,6 +77,18 @@ module NewtonStep =
         else
             None
 
+    /// The eigenvalues of a symmetric matrix of finite numbers, in increasing order, and its eigenvectors as columns.
+    let internal eigen (n: int) (matrix: float[]) : float[] * Matrix<float> =
+        // Squares of large numbers would be infinite on the way.
+        let size = matrix |> Array.fold (fun most v -> max most (abs v)) 0.0
+        let scale = if size > 1e100 then size else 1.0
+
+        let evd =
+            (CreateMatrix.Dense(n, n, matrix |> Array.map (fun v -> v / scale)))
+                .Evd(Symmetricity.Symmetric)
+
+        evd.EigenValues |> Seq.map (fun v -> v.Real * scale) |> Array.ofSeq, evd.EigenVectors
+
     /// The step to the minimum of the quadratic with this Hessian and gradient: by Cholesky where the Hessian is positive, else along
     /// its eigenvectors, downhill in each. Both in units in which the Hessian has a diagonal of ones.
     let direction (n: int) (hessian: float[]) (gradient: float[]) : NewtonStep =
@@ -94,15 +106,14 @@ module NewtonStep =
             let size = Array.sumBy (fun g -> g * g) gradient
             { Step = gradient |> Array.map (~-); Edm = size; Descent = None }
         else
-            let evd = (CreateMatrix.Dense(n, n, hessian)).Evd(Symmetricity.Symmetric)
-
+            let values, vectors = eigen n hessian
             let step = Array.zeroCreate n
             let mutable edm = 0.0
 
             for k in 0 .. n - 1 do
-                let v = evd.EigenVectors.Column k
+                let v = vectors.Column k
                 let along = Seq.sum (Seq.map2 (*) v gradient)
-                let curvature = max (abs evd.EigenValues[k].Real) 1e-10
+                let curvature = max (abs values[k]) 1e-10
 
                 // Along a flat direction rounding must not become a step.
                 if abs along > 1e-12 then
@@ -111,14 +122,12 @@ module NewtonStep =
                     for i in 0 .. n - 1 do
                         step[i] <- step[i] - along / curvature * v[i]
 
-            let lowest = evd.EigenValues[0].Real
-
             {
                 Step = step
                 Edm = edm
                 Descent =
-                    if lowest < -1e-6 then
-                        Some((evd.EigenVectors.Column 0).ToArray())
+                    if values[0] < -1e-6 then
+                        Some((vectors.Column 0).ToArray())
                     else
                         None
             }
