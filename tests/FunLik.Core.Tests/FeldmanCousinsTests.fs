@@ -228,3 +228,42 @@ let ``what cannot be asked is refused, all at once`` () =
         [ ErrorKind.Value ],
         refused { at 100 with Range = Some(-2.0, -1.0) } TestStatistic.TTilde
     )
+
+/// A model with other parameters.
+let private changed (change: ModelParameter -> ModelParameter) (model: Likelihood) : Likelihood =
+    { model with
+        Blocks =
+            model.Blocks
+            |> List.map (fun b -> { b with Parameters = Array.map change b.Parameters })
+    }
+
+[<Fact>]
+let ``values without a density are outside, and no fit that failed`` () =
+    let model =
+        likelihood {
+            let! mu = poi "mu" unconstrained
+            do! poisson [| 2.0 |] (Expr.concat [ mu ])
+        }
+        |> changed (fun p -> { p with Nominal = 1.0 })
+
+    for statistic in [ TestStatistic.T; TestStatistic.TTilde ] do
+        let found = find { at 200 with Range = Some(-1.0, 9.0) } statistic model
+        Assert.Equal(FitStatus.Converged, found.Status)
+        let piece = Assert.Single found.Pieces
+        // Published for no background: 0.53 to 5.91.
+        Assert.InRange(piece.Low.Value, 0.3, 0.8)
+        Assert.InRange(piece.High.Value, 5.0, 7.0)
+
+[<Fact>]
+let ``a range beyond the bounds is refused, and one that the interval is not in is told`` () =
+    let model = counting 4 |> changed (fun p -> { p with Bounds = struct (0.0, 20.0) })
+
+    let within = { at 100 with Range = Some(12.0, 18.0) }
+    let found = find within TestStatistic.TTilde model
+    Assert.Empty found.Pieces
+    Assert.Contains(found.Notes, (fun note -> note.Contains "none of the values from 12 to 18"))
+
+    Assert.Throws<FunLikException>(fun () ->
+        find { at 100 with Range = Some(30.0, 40.0) } TestStatistic.TTilde model
+        |> ignore)
+    |> ignore

@@ -104,6 +104,9 @@ module FeldmanCousins =
         let refuse (what: string) (found: string) (expected: string) : Error =
             Error.make ErrorKind.Value what |> Error.found found |> Error.expected expected
 
+        let lower, upper =
+            tester.Fitter.Fitter.Lower[tester.Index], tester.Fitter.Fitter.Upper[tester.Index]
+
         let mistakes =
             [
                 if not (options.Level > 0.0 && options.Level < 1.0) then
@@ -118,8 +121,11 @@ module FeldmanCousins =
                         $"the range of '{tester.Poi}'"
                         $"{low} to {high}"
                         "two finite numbers, the second above the first"
-                | Some(_, high) when TestStatistic.isBounded tester.Statistic && high <= 0.0 ->
-                    refuse $"the range of '{tester.Poi}'" $"up to {high}" "values from 0 on"
+                | Some(low, high) when not (low < upper && high > lower) ->
+                    refuse
+                        $"the range of '{tester.Poi}'"
+                        $"{low} to {high}"
+                        $"values within {lower} to {upper}"
                 | _ -> ()
                 if not (tester.Statistic.IsT || tester.Statistic.IsTTilde) then
                     Error.make ErrorKind.Usage "intervals by toys are by t or t̃"
@@ -136,7 +142,7 @@ module FeldmanCousins =
     [<Sealed>]
     type private Values(run: RunOptions, tester: Tester, key: Key) =
         let known = Dictionary<float, Known>()
-        let mutable status = FitStatus.Converged
+        let mutable status = tester.Free.Status
         let mutable fitted = 0
 
         // With one minimum the truth is near enough to it.
@@ -156,8 +162,9 @@ module FeldmanCousins =
             let fresh = xs |> Array.distinct |> Array.filter (known.ContainsKey >> not)
 
             for t in HypothesisTest.tests run tester fresh do
-                if status.IsConverged && not t.Status.IsConverged then
-                    status <- t.Status
+                // Values without a density have no fit that could have converged.
+                if status.IsConverged && Double.IsFinite t.Statistic then
+                    status <- t.Fixed.Status
 
                 known[t.Mu] <- { X = t.Mu; T = t.Statistic; Point = t.Fixed.Point; Toys = [||] }
 
@@ -455,6 +462,9 @@ module FeldmanCousins =
                         "the nuisances of toys are at their best values on the data for each value (profiled plug-in)"
                     let step = (high - low) / float (options.Count - 1)
                     $"pieces narrower than {step:G3} may be missed"
+
+                    if ends.IsEmpty then
+                        $"none of the values from {first:G5} to {last:G5} is in the interval of {100.0 * options.Level:G4} %%"
 
                     if lost > 0 then
                         $"{lost} toys were left out: a fit did not converge"

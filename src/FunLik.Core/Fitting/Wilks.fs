@@ -146,7 +146,12 @@ module Wilks =
             Coverage = coverage
             Quantiles = quantiles
             Histogram = histogram
-            Status = onData.Status
+            // Asimov data have no part in it.
+            Status =
+                if onData.Fixed.Status.IsConverged then
+                    tester.Free.Status
+                else
+                    onData.Fixed.Status
             Notes =
                 tester.Notes
                 @ [
