@@ -642,6 +642,82 @@ let ``tables and files of draws come back as they were, and are refused when the
     Assert.Equal(1, create 1 [| 1.0; 2.0 |] (Some [| 1.0 |]))
 
 [<Fact>]
+let ``labels are draws with their weights, and those of a box are none`` () =
+    let folder = Directory.CreateTempSubdirectory().FullName
+
+    try
+        let parameters = [| ModelParameter.create "x" ParameterKind.Poi 0.0 |]
+
+        let labelled (tag: string) (weights: float[]) : LabelSet =
+            { LabelSet.create
+                  [| "x" |]
+                  tag
+                  [| 0; 0; 1; 1 |]
+                  [| 1.0; 2.0; 3.0; 4.0 |]
+                  [| 0.0; 0.0; 0.0; 0.0 |]
+                  [| 0.0; 0.0; 0.0; 0.0 |] with
+                Weights = weights
+            }
+
+        let weights (set: LabelSet) : float[] option =
+            (DrawTable.ofLabels parameters set |> Error.orRaise).Weights
+
+        Assert.Equal(None, weights (labelled Design.tag [| 1.0; 1.0; 1.0; 1.0 |]))
+
+        Assert.Equal(
+            Some [| 1.0; 2.0; 0.5; 1.0 |],
+            weights (labelled Tempered.tag [| 1.0; 2.0; 0.5; 1.0 |])
+        )
+
+        let read (tag: string) =
+            let own = Path.Combine(folder, tag)
+            Directory.CreateDirectory own |> ignore
+
+            LabelFiles.init parameters []
+            |> LabelFiles.append own LabelUse.Train (labelled tag [| 1.0; 1.0; 1.0; 1.0 |])
+            |> Error.orRaise
+            |> ignore
+
+            DrawTableFiles.read DrawColumns.None own
+
+        Assert.Equal(4, (snd (Error.orRaise (read Design.tag))).Count)
+
+        for tag in [ Box.tag; Ridge.tag ] do
+            match read tag with
+            | Ok _ -> Assert.Fail $"{tag} was read as draws"
+            | Result.Error errors ->
+                Assert.Contains("no draws of the posterior", string errors.Head)
+    finally
+        Directory.Delete(folder, true)
+
+[<Fact>]
+let ``a summary of one draw has no errors to tell`` () =
+    let one =
+        DrawTable.create [| "x" |] [| free |] 1 [| 0.3 |] [| 0.0 |] None
+        |> Error.orRaise
+
+    let among =
+        DrawTable.create
+            [| "x" |]
+            [| free |]
+            4
+            (Key.normals 400 (Key.ofSeed 3))
+            (Array.zeroCreate 400)
+            None
+        |> Error.orRaise
+        |> DrawTable.withWeights (Array.init 400 (fun r -> if r = 7 then 1.0 else 0.0))
+
+    for table in [ one; among ] do
+        let found = PosteriorSummary.create RunOptions.Single Credible.usual [| 0 |] table
+        Assert.False found.IsConverged
+        let p = found.Parameters[0]
+        Assert.Equal(infinity, p.Mean.Error)
+
+        for region in p.Marginal.Regions do
+            for piece in region.Pieces do
+                Assert.Equal(infinity, piece.Low.Error)
+
+[<Fact>]
 let ``a summary is the same on any number of threads`` () =
     let x = Key.normals (3 * 1600) (Key.ofSeed 14)
 

@@ -91,7 +91,8 @@ module Credible =
         let side (pick: float * float -> float) (index: int) : float =
             let value = pick pieces[index]
 
-            without
+            // A batch without which nothing is left tells no error.
+            (if Array.exists List.isEmpty without then [||] else without)
             |> Array.map (fun other ->
                 if other.Length = pieces.Length then
                     pick other[index]

@@ -163,7 +163,10 @@ module DrawTable =
                 rows.Length
                 taken.Points
                 taken.LogDensity
-                None
+                (if Array.forall ((=) 1.0) taken.Weights then
+                     None
+                 else
+                     Some taken.Weights)
 
     /// The place of a parameter.
     let index (name: string) (table: DrawTable) : Result<int, Error list> =

@@ -155,6 +155,22 @@ module DrawTableFiles =
     let private readLabels (folder: string) : Result<ModelParameter[] * DrawTable, Error list> =
         result {
             let! manifest = LabelFiles.readManifest folder
+
+            let others =
+                manifest.Shards
+                |> List.map _.Tag
+                |> List.distinct
+                |> List.except [ Design.tag; Tempered.tag ]
+
+            do!
+                Validation.require
+                    others.IsEmpty
+                    (Error.make ErrorKind.Value "the labels are no draws of the posterior"
+                     |> Error.withFile folder
+                     |> Error.found (String.concat ", " others)
+                     |> Error.expected $"{Design.tag} or {Tempered.tag}"
+                     |> Error.hint "`funlik sample --ess N` leaves draws.")
+
             let! labels = LabelFiles.read folder LabelUse.Train
 
             let! table =
