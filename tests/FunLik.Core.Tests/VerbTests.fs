@@ -339,6 +339,15 @@ let ``draws are summarised, restricted and reweighted`` () =
         Assert.Equal(0.9545, number [ "probability" ] (regions mu |> List.item 1), 1e-4)
         Assert.Contains("Plotly", File.ReadAllText $"{folder}/page.html")
 
+        // Where there is no page, nothing is done for it.
+        let code, refused =
+            answer
+                folder
+                "interval --model @/none.json --parameter mu --feldman-cousins --page @/no.html"
+
+        Assert.Equal(2, code)
+        Assert.Contains("no page", text [ "error"; "message" ] refused)
+
         // Where the density is cut, its region begins there.
         let code, cut = answer folder "summary @/draws --parameter mu --prior mu>1.5"
         Assert.Equal(0, code)

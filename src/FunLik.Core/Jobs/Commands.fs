@@ -191,6 +191,26 @@ module Commands =
             Messages = report.Notes |> List.map (fun note -> $"note: {note}")
         }
 
+    /// Verbs that have a page.
+    let private hasPage (verb: Verb) : bool =
+        match verb with
+        | Verb.Scan _
+        | Verb.Profile _
+        | Verb.Interval _
+        | Verb.Contour _
+        | Verb.Impacts _
+        | Verb.Limit _
+        | Verb.Toys _
+        | Verb.Summary _ -> true
+        | _ -> false
+
+    let private noPage: Error list =
+        [
+            Error.make ErrorKind.Usage "there is no page of this"
+            |> Error.at "--page"
+            |> Error.hint "Pages are of scans and intervals of a model by χ²."
+        ]
+
     /// Writes the page, if one is asked for.
     let private written
         (context: VerbContext)
@@ -201,11 +221,7 @@ module Commands =
         | Some file, Some page ->
             context.Progress { Stage = "writing the page"; Done = 0L; Total = 0L }
             Page.write file (page ()) |> Result.map (fun () -> said.Report)
-        | Some _, None ->
-            Error.make ErrorKind.Usage "there is no page of this"
-            |> Error.at "--page"
-            |> Error.hint "Pages are of scans and intervals of a model by χ²."
-            |> Error.fail
+        | Some _, None -> Result.Error noPage
         | None, _ -> Ok said.Report
 
     /// Whether a command line asks for JSON, readable or not.
@@ -221,6 +237,7 @@ module Commands =
         | Result.Error mistake -> failed (wantsJson arguments) mistake.Errors (Some mistake.Usage)
         | Ok Command.Version -> plain $"funlik {Version.current}"
         | Ok(Command.Help text) -> plain text
+        | Ok(Command.Verb(verb, json, Some _, _)) when not (hasPage verb) -> failed json noPage None
         | Ok(Command.Verb(verb, json, page, threads)) ->
             let options =
                 { context.Options with
