@@ -64,7 +64,7 @@ let ``draws that were interrupted and taken up again are those of one run, whate
     ()
     =
     inFolder (fun folder ->
-        let line = "sample --model @/model.json --ess 60000 --seed 9 --chains 16 --out @"
+        let line = "sample --model @/model.json --ess 110000 --seed 9 --chains 16 --out @"
         let code, whole = answer folder never 1 $"{line}/whole"
         Assert.Equal(0, code)
         let mutable interruptions = 0
@@ -99,7 +99,7 @@ let ``draws that were interrupted and taken up again are those of one run, whate
         Assert.Equal(0, code)
         Assert.Equal(number "draws" whole, number "draws" again)
         Assert.Equal<(string * string) list>(hashes $"{folder}/whole", hashes $"{folder}/parts")
-        let code, more = answer folder never 1 (line.Replace("60000", "90000") + "/parts")
+        let code, more = answer folder never 1 (line.Replace("110000", "130000") + "/parts")
         Assert.Equal(0, code)
         let after = LabelFiles.read $"{folder}/parts" LabelUse.Train |> Error.orRaise
         Assert.Equal(number "draws" more, float after.Count)

@@ -394,3 +394,23 @@ let ``chains do not start outside of the support, and settings make sense`` () =
         raises (fun () -> Hamiltonian.sampler RunOptions.Single truncated.Objective spoiled)
 
     Assert.Equal(6, errors.Length)
+
+[<Fact>]
+let ``an ensemble is not enough before its walkers have moved for fifty autocorrelation times`` () =
+    // Slow moves: what few steps show of each walker's way says little.
+    let move = EnsembleMove.Stretch 1.3
+    let settings = Ensemble.settings 40 move
+    let sampler = Ensemble.sampler RunOptions.Single correlated.Objective settings
+    let start = exact 40 correlated (Key.ofSeed 5)
+
+    let run (most: int) =
+        Sampling.init [| "a"; "b"; "c" |] start
+        |> Sampling.until (SamplingGoal.Ess(100.0, 1.2, most)) sampler (Key.ofSeed 6)
+        |> Seq.last
+
+    let short = run 200
+    Assert.Equal(SamplingStatus.NotConverged, short.Status)
+    let long = run 100_000
+    Assert.Equal(SamplingStatus.Reached, long.Status)
+    Assert.True(long.MinEss >= 50.0 * 40.0)
+    Assert.True(long.PerChain > 1000)

@@ -213,18 +213,16 @@ module Drawing =
             (1.0 - falls) / (1.0 + falls)
 
 
+        let group = SamplerKind.group request.Chains request.Sampler
+        let least = Sampling.leastEss group request.Ess
+
         let wanted (ess: float) : int =
-            int (min (float most) (ceil (1.1 * request.Ess / (ess * float request.Chains))))
+            int (min (float most) (ceil (1.1 * least / (ess * float request.Chains))))
 
         let rec go (perChain: int) (state: DrawState, manifest: LabelManifest) =
             extend run tuned perChain (state, manifest)
             |> Result.bind (fun (state, manifest) ->
-                DrawFiles.diagnose
-                    run.Context.Options
-                    request.Out
-                    request.Chains
-                    (SamplerKind.group request.Chains request.Sampler)
-                    manifest
+                DrawFiles.diagnose run.Context.Options request.Out request.Chains group manifest
                 |> Result.bind (fun diagnoses ->
                     let ess = diagnoses |> Array.map _.Ess |> Array.min
 
@@ -234,20 +232,20 @@ module Drawing =
                     say
                         run.Context
                         $"sampling (ESS {shown 4 ess}, R-hat {shown 5 worst})"
-                        (int (min ess request.Ess))
-                        (int request.Ess)
+                        (int (min ess least))
+                        (int least)
 
-                    if ess >= request.Ess && worst <= rHat then
+                    if ess >= least && worst <= rHat then
                         Ok(state, diagnoses, true)
                     elif state.Kept >= most then
                         Ok(state, diagnoses, false)
                     else
                         let draws = float (state.Kept * request.Chains)
                         let next = wanted (max 1.0 ess / draws)
-                        let least = int (1.1 * float state.Kept) + 1
+                        let more = int (1.1 * float state.Kept) + 1
 
                         go
-                            (next |> max least |> min (2 * state.Kept) |> max 16 |> min most)
+                            (next |> max more |> min (2 * state.Kept) |> max 16 |> min most)
                             (state, manifest)))
 
         let first = wanted (share |> max 1e-3 |> min 1.0) |> max (min most 16)
@@ -362,7 +360,7 @@ module Drawing =
                 [
                     if not draws.IsEnough then
                         $"not converged after {draws.State.Kept * draws.Thin} draws of each chain: ESS {shown 4 draws.MinEss} of "
-                        + $"{shown 4 request.Ess}, R-hat {shown 5 draws.MaxRHat} (of ranks {shown 5 (most _.RankRHat)}) above {rHat}, or both"
+                        + $"{shown 4 (Sampling.leastEss (SamplerKind.group request.Chains request.Sampler) request.Ess)}, R-hat {shown 5 draws.MaxRHat} (of ranks {shown 5 (most _.RankRHat)}) above {rHat}, or both"
                 ]
         }
 

@@ -229,14 +229,17 @@ module Diagnostics =
         else
             fallback
 
-    /// The larger of the rank-normalised split R-hats of x and of |x − median|; +∞ where there is none.
-    let rankRHat (chains: float[][]) : float =
+    /// The larger of the rank-normalised split R-hats of x and of |x − median|, of chains that move in groups; +∞ where there is none.
+    let rankRHatOfGroups (group: int) (chains: float[][]) : float =
         ordered
             infinity
             (fun table sorted ->
                 let scores = Ranks.scored table sorted |> Ranks.cut chains
-                rankRHatOf 1 table chains scores sorted)
+                rankRHatOf group table chains scores sorted)
             chains
+
+    /// The larger of the rank-normalised split R-hats of x and of |x − median|; +∞ where there is none.
+    let rankRHat (chains: float[][]) : float = rankRHatOfGroups 1 chains
 
     /// The effective sample size of the rank-normalised draws; 0 where there is none.
     let bulkEss (chains: float[][]) : float = ess (rankNormalise chains)

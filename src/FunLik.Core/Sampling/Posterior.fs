@@ -5,13 +5,13 @@ type SampleOptions =
     {
         /// The effective sample size that every parameter must reach, of x and of (x − mean)².
         Ess: float
-        /// The split R-hat that every parameter must reach.
+        /// The split R-hat that every parameter must reach, of draws and of their ranks.
         RHat: float
         /// Chains, or the walkers of an ensemble.
         Chains: int
         /// Which sampler draws.
         Sampler: SamplerKind
-        /// The largest number of draws of a chain.
+        /// The largest number of draws of a chain. All draws with their gradients are in memory: there are never more than 2e8 numbers.
         MostDraws: int
         /// The source of all randomness.
         Key: Key
@@ -56,7 +56,8 @@ module Posterior =
                 |> Seq.map _.State
                 |> Seq.find (fun state -> not state.Stage.IsWarmingUp)
 
-            let goal = SamplingGoal.Ess(options.Ess, options.RHat, options.MostDraws)
+            let room = 200_000_000 / (2 * objective.Count * options.Chains) |> max 100
+            let goal = SamplingGoal.Ess(options.Ess, options.RHat, min options.MostDraws room)
             yield tuned.Pilot
 
             // Keys are values: the draws have one of their own, so that the warm-up's length does not change them.

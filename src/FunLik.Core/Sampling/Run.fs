@@ -8,7 +8,7 @@ type SamplingGoal =
     /// So many draws of each chain.
     | Draws of perChain: int
     /// An effective sample size of at least `least` in every parameter (of x and of (x − mean)²),
-    /// and split R-hats of `rHat` or less; the run gives up after `most` draws of each chain.
+    /// and split R-hats, of ranks too, of `rHat` or less; the run gives up after `most` draws of each chain.
     | Ess of least: float * rHat: float * most: int
 
 /// Where a run stands.
@@ -43,7 +43,7 @@ type SamplingRun =
         Calls: ExactCalls
         /// The effective sample size of the worst parameter.
         MinEss: float
-        /// The split R-hat of the worst parameter.
+        /// The larger of the split R-hats of draws and of their ranks, of the worst parameter.
         MaxRHat: float
         /// Where it stands.
         Status: SamplingStatus
@@ -126,6 +126,14 @@ module Sampling =
 
     let private firstLook = 50
 
+    /// The effective sample size that draws must have, where this one is wanted: walkers of an ensemble are judged by its mean, of which the
+    /// run must have 50 autocorrelation times before that can be trusted (Foreman-Mackey et al., PASP 125 (2013) 306, section 4).
+    let leastEss (group: int) (wanted: float) : float =
+        if group > 1 then
+            max wanted (50.0 * float group)
+        else
+            wanted
+
     /// How many draws a chain should have when the goal is looked at next.
     let private nextLook (goal: SamplingGoal) (run: SamplingRun) : int =
         match goal with
@@ -135,7 +143,7 @@ module Sampling =
 
             let wanted =
                 if run.MinEss > 0.0 then
-                    1.02 * made * least / run.MinEss
+                    1.02 * made * leastEss run.Group least / run.MinEss
                 else
                     infinity
 
@@ -145,7 +153,9 @@ module Sampling =
     let private judge (goal: SamplingGoal) (run: SamplingRun) : SamplingStatus =
         match goal with
         | SamplingGoal.Draws perChain when run.PerChain >= perChain -> SamplingStatus.Reached
-        | SamplingGoal.Ess(least, rHat, _) when run.MinEss >= least && run.MaxRHat <= rHat ->
+        | SamplingGoal.Ess(least, rHat, _) when
+            run.MinEss >= leastEss run.Group least && run.MaxRHat <= rHat
+            ->
             SamplingStatus.Reached
         | SamplingGoal.Ess(_, _, most) when run.PerChain >= most -> SamplingStatus.NotConverged
         | _ -> SamplingStatus.Running
@@ -182,7 +192,13 @@ module Sampling =
         let judged =
             { longer with
                 MinEss = all |> Array.map (Diagnostics.honestEssOfGroups sampler.Group) |> Array.min
-                MaxRHat = all |> Array.map (Diagnostics.rHatOfGroups sampler.Group) |> Array.max
+                MaxRHat =
+                    all
+                    |> Array.map (fun chains ->
+                        max
+                            (Diagnostics.rHatOfGroups sampler.Group chains)
+                            (Diagnostics.rankRHatOfGroups sampler.Group chains))
+                    |> Array.max
             }
 
         { judged with Status = judge goal judged }
