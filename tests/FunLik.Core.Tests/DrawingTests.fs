@@ -202,3 +202,59 @@ let ``a folder of other draws is not touched, and samplers that are none are ref
         for spoiled in [ ""; "{}"; """{"schema": "funlik-draws/1", "kept": 7}"""; "[1e999]" ] do
             File.WriteAllText($"{folder}/draws/sampling.json", spoiled)
             Assert.Equal(2, fst (ask $"{line} --out @/draws")))
+
+[<Fact>]
+let ``who takes bounds for a prior is told that they are none`` () =
+    inFolder (fun folder ->
+        let notes (bounds: string) : string list =
+            let path =
+                Path.Combine(folder, $"""{bounds.Trim('[', ']').Replace(", ", "to")}.json""")
+
+            File.WriteAllText(path, model.Replace("[-1, 10]", bounds))
+
+            let context: VerbContext =
+                {
+                    Options = RunOptions.Single
+                    Progress = ignore
+                    Clock = fun () -> DateTimeOffset.UnixEpoch
+                }
+
+            (Commands.run
+                context
+                [ "sample"; "--model"; path; "--ess"; "200"; "--out"; $"{path}-draws" ])
+                .Messages
+
+        Assert.Contains(
+            notes "[1.0, 1.2]",
+            fun note -> note.Contains "mu is drawn beyond its bounds 1..1.2"
+        )
+
+        Assert.Empty(notes "[-20, 200]"))
+
+[<Fact>]
+let ``a page that cannot be written is told before the work is done`` () =
+    inFolder (fun folder ->
+        let stages = Collections.Generic.List<string>()
+
+        let cancels (progress: Progress) : bool =
+            stages.Add progress.Stage
+            false
+
+        for page in [ "@/no/such/folder/p.html"; "@" ] do
+            let code, json =
+                answer
+                    folder
+                    cancels
+                    1
+                    $"scan --model @/model.json --parameter mu --from 0 --to 1 --count 3 --page {page}"
+
+            Assert.Equal(2, code)
+
+            Assert.Contains(
+                "folder",
+                Json.property "error" json
+                |> Result.bind (Json.field "message" Json.text)
+                |> Error.orRaise
+            )
+
+        Assert.Empty stages)

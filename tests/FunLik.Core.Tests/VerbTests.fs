@@ -210,9 +210,11 @@ let ``a surrogate of a model is checked anew, verified, and refused when it was 
 
         // Against a model of other parameters.
         File.WriteAllText($"{folder}/other.json", model.Replace("\"mu\"", "\"nu\""))
-        let code, refused = answer folder $"validate {bundle} --against @/other.json"
-        Assert.Equal(2, code)
-        Assert.Equal("name", text [ "error"; "kind" ] refused)
+
+        for line in [ $"validate {bundle}"; $"interval {bundle} --parameter mu" ] do
+            let code, refused = answer folder $"{line} --against @/other.json"
+            Assert.Equal(2, code)
+            Assert.Equal("name", text [ "error"; "kind" ] refused)
 
         let onnx = Path.Combine(bundle, "model.onnx")
         let bytes = File.ReadAllBytes onnx
@@ -376,10 +378,10 @@ let ``draws are summarised, restricted and reweighted`` () =
         Assert.True(number [ "kish" ] changed < number [ "draws" ] changed)
 
         let code, refreshed =
-            answer folder "reweight @/draws --to @/other.json --refresh 60 --out @/refreshed"
+            answer folder "reweight @/draws --to @/other.json --refresh 200 --out @/refreshed"
 
         Assert.Equal(0, code)
-        Assert.Equal(3840.0, number [ "draws" ] refreshed)
+        Assert.Equal(12800.0, number [ "draws" ] refreshed)
 
         let means, errors =
             [ "@/weighted"; "@/refreshed" ]

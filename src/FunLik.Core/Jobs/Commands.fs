@@ -101,12 +101,16 @@ module Commands =
                 ToyBounding.run context request plan model.Likelihood |> ToyBounding.report plan)
             |> alone
         | Verb.Recheck(against, bundle, request) ->
-            Validation.map2
-                (fun (bundle: Bundle) (model: LoadedModel) ->
-                    Rechecking.run context request bundle.Likelihood model.Likelihood
-                    |> Rechecking.report)
-                (Bundle.read bundle)
-                (read against)
+            Validation.map2 (fun read model -> read, model) (Bundle.read bundle) (read against)
+            |> Result.bind (fun (surrogate: Bundle, model: LoadedModel) ->
+                JobContext.sameParameters
+                    "the surrogate is"
+                    bundle
+                    (Likelihood.names surrogate.Likelihood)
+                    model.Likelihood
+                |> Result.map (fun () ->
+                    Rechecking.run context request surrogate.Likelihood model.Likelihood
+                    |> Rechecking.report))
             |> alone
         | Verb.Contour(source, request) ->
             read source
@@ -211,6 +215,22 @@ module Commands =
             |> Error.hint "Pages are of scans and intervals of a model by χ²."
         ]
 
+    /// What keeps a page from being written, as far as that is known before the work is done.
+    let private unwritable (file: string) : Error list =
+        let refuse (what: string) : Error list =
+            [
+                Error.make ErrorKind.FileUnreadable what
+                |> Error.withFile file
+                |> Error.at "--page"
+            ]
+
+        if Directory.Exists file then
+            refuse "a folder, and not a file"
+        elif Path.GetFullPath file |> Path.GetDirectoryName |> Directory.Exists |> not then
+            refuse "the folder of the page is not there"
+        else
+            []
+
     /// Writes the page, if one is asked for.
     let private written
         (context: VerbContext)
@@ -238,6 +258,8 @@ module Commands =
         | Ok Command.Version -> plain $"funlik {Version.current}"
         | Ok(Command.Help text) -> plain text
         | Ok(Command.Verb(verb, json, Some _, _)) when not (hasPage verb) -> failed json noPage None
+        | Ok(Command.Verb(_, json, Some file, _)) when not (unwritable file).IsEmpty ->
+            failed json (unwritable file) None
         | Ok(Command.Verb(verb, json, page, threads)) ->
             let options =
                 { context.Options with

@@ -322,7 +322,28 @@ module Drawing =
                 }
         }
 
-    let private report (request: SampleRequest) (seconds: float) (draws: Draws) : Report =
+    /// Parameters whose chains are beyond the bounds of fits now, as notes: who expects a flat prior there should know.
+    let private beyond (parameters: ModelParameter[]) (chains: Chains) : string list =
+        let n = parameters.Length
+
+        [
+            for i in 0 .. n - 1 do
+                let struct (low, high) = parameters[i].Bounds
+
+                let isOut (c: int) : bool =
+                    let x = chains.Points[c * n + i]
+                    x < low || x > high
+
+                if Seq.exists isOut (seq { 0 .. chains.Count - 1 }) then
+                    $"{parameters[i].Name} is drawn beyond its bounds {low}..{high}: they are for fits, and no prior (`funlik reweight --prior` restricts draws)"
+        ]
+
+    let private report
+        (parameters: ModelParameter[])
+        (request: SampleRequest)
+        (seconds: float)
+        (draws: Draws)
+        : Report =
         let least (number: Diagnosis -> float) = draws.Diagnoses |> Array.map number |> Array.min
         let most (number: Diagnosis -> float) = draws.Diagnoses |> Array.map number |> Array.max
 
@@ -361,6 +382,7 @@ module Drawing =
                     if not draws.IsEnough then
                         $"not converged after {draws.State.Kept * draws.Thin} draws of each chain: ESS {shown 4 draws.MinEss} of "
                         + $"{shown 4 (Sampling.leastEss (SamplerKind.group request.Chains request.Sampler) request.Ess)}, R-hat {shown 5 draws.MaxRHat} (of ranks {shown 5 (most _.RankRHat)}) above {rHat}, or both"
+                    yield! beyond parameters draws.State.Chains
                 ]
         }
 
@@ -388,5 +410,6 @@ module Drawing =
                 |> List.filter (fun (name, _) -> not (List.exists (fst >> (=) name) costs))
 
             do! LabelFiles.writeManifest request.Out { manifest with Facts = kept @ costs }
-            return report request (context.Clock() - started).TotalSeconds draws
+            let parameters = Likelihood.parameters subject.Exact.Value.Likelihood
+            return report parameters request (context.Clock() - started).TotalSeconds draws
         }
