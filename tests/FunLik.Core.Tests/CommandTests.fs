@@ -127,6 +127,19 @@ let ``arguments are values`` () =
         parsed "validate b --against m.json --patch p.json --seed 7"
     )
 
+    Assert.Equal(
+        Verb.Check(
+            patched,
+            {
+                Bundle = "b"
+                Bound = { Absolute = 0.2; Relative = 0.01 }
+                Points = 50
+                Seed = 7
+            }
+        ),
+        parsed "check b --against m.json --patch p.json --within 0.2 --points 50 --seed 7"
+    )
+
     Assert.Equal(Verb.Verify "b", parsed "verify b")
     Assert.Equal(Verb.Inspect patched, parsed "inspect m.json --patch p.json")
     Assert.Equal(Verb.Inspect patched, parsed "inspect --model m.json --patch p.json")

@@ -172,6 +172,31 @@ let ``a surrogate of a model is checked anew, verified, and refused when it was 
         Assert.Equal(0, code)
         Assert.InRange(number [ "largestDifference" ] verified, 0.0, 1e-6)
 
+        // Its properties; and that it is no surrogate of other data.
+        let outcomes (checked': Json) : Map<string, string> =
+            at [ "properties" ] checked'
+            |> Json.items
+            |> Error.orRaise
+            |> List.map (fun p -> text [ "name" ] p, text [ "outcome" ] p)
+            |> Map.ofList
+
+        let code, held = answer folder $"check {bundle} --against @/model.json --points 300"
+        Assert.Equal((if text [ "status" ] held = "passed" then 0 else 3), code)
+
+        for name in [ "stated bound"; "gradient"; "batch independence"; "maximum" ] do
+            Assert.Equal("passed", (outcomes held)[name])
+
+        Assert.NotEqual<string>("falsified", (outcomes held)["ONNX Runtime"])
+        File.WriteAllText($"{folder}/shifted.json", model.Replace("25", "29"))
+
+        let code, falsified =
+            answer folder $"check {bundle} --against @/shifted.json --points 50"
+
+        Assert.Equal(3, code)
+        Assert.Equal("falsified", text [ "status" ] falsified)
+        Assert.Equal("falsified", (outcomes falsified)["agreement"])
+        Assert.Equal("passed", (outcomes falsified)["gradient"])
+
         // The surrogate's intervals, found again with the model: the same as the model's own.
         let code, again =
             answer

@@ -338,6 +338,25 @@ module internal ArgumentForms =
                 | Against _ -> "the exact model's file"
                 | Seed _ -> "the seed of the points to check on (default: 1)"
 
+    /// Options of `funlik check`.
+    [<DisableHelpFlags>]
+    type CheckArgument =
+        | [<MainCommand; Unique>] Bundle of BUNDLE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Against of FILE: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Within of X: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Points of N: string
+        | [<Unique; EqualsAssignmentOrSpaced>] Seed of S: string
+
+        interface IArgParserTemplate with
+            member this.Usage =
+                match this with
+                | Bundle _ -> "the folder of a surrogate"
+                | Against _ -> "the exact model's file"
+                | Within _ ->
+                    "how far from the exact log density the surrogate's may be; 1 % of ΔNLL where that is more (default: 0.05)"
+                | Points _ -> "the points at which each property is checked (default: 1000)"
+                | Seed _ -> "the seed of the points (default: 1)"
+
     /// Options of `funlik verify`.
     [<DisableHelpFlags>]
     type VerifyArgument =

@@ -399,8 +399,41 @@ module internal ArgumentRequests =
         Validation.map3
             (fun bundle against seed -> Verb.Validate(against, { Bundle = bundle; Seed = seed }))
             (given.TryGetResult ValidateArgument.Bundle |> bundle)
-            (modelAt "--against" (given.TryGetResult Against) model)
+            (modelAt "--against" (given.TryGetResult ValidateArgument.Against) model)
             (given.TryGetResult ValidateArgument.Seed |> seed)
+
+    /// Points at which properties are checked.
+    let private checkPoints = 1000
+
+    let checkRequest
+        (model: ParseResults<ModelArgument>)
+        (given: ParseResults<CheckArgument>)
+        : Result<Verb, Error list> =
+        let bound (text: string) : Result<AgreementBound, Error list> =
+            number "--within" text
+            |> Result.bind (fun x ->
+                if x >= 0.0 then
+                    Ok { AgreementBound.Default with Absolute = x }
+                else
+                    wrong "--within" "a distance is 0 or more" |> Error.found text |> Error.fail)
+
+        Ok(fun bundle against bound points seed ->
+            Verb.Check(
+                against,
+                {
+                    Bundle = bundle
+                    Bound = bound |> Option.defaultValue AgreementBound.Default
+                    Points = points |> Option.defaultValue checkPoints
+                    Seed = seed
+                }
+            ))
+        |> Validation.apply (given.TryGetResult CheckArgument.Bundle |> bundle)
+        |> Validation.apply (modelAt "--against" (given.TryGetResult CheckArgument.Against) model)
+        |> Validation.apply (given.TryGetResult CheckArgument.Within |> optional bound)
+        |> Validation.apply (
+            given.TryGetResult CheckArgument.Points |> optional (whole "--points" 1)
+        )
+        |> Validation.apply (given.TryGetResult CheckArgument.Seed |> seed)
 
     let inspectRequest
         (model: ParseResults<ModelArgument>)

@@ -227,6 +227,13 @@ module Arguments =
                 Read = besideModel<ValidateArgument> validateRequest
             }
             {
+                Name = "check"
+                Summary = "whether a surrogate has the properties that it should, point by point"
+                Syntax = "BUNDLE --against FILE [--within X] [--points N] [--seed S]"
+                Options = [ optionsText<CheckArgument>; optionsText<ModelArgument> ]
+                Read = besideModel<CheckArgument> checkRequest
+            }
+            {
                 Name = "verify"
                 Summary = "whether a surrogate's files are whole and give what they gave"
                 Syntax = "BUNDLE"

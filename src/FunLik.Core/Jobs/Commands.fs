@@ -151,6 +151,7 @@ module Commands =
         | Verb.Design(source, request) -> Designing.run context request source |> alone
         | Verb.Train request -> Learning.run context request |> alone
         | Verb.Validate(against, request) -> Validating.run context against request |> alone
+        | Verb.Check(against, request) -> Checking.run context against request |> alone
         | Verb.Verify bundle -> Verifying.run context bundle |> alone
         | Verb.Summary request ->
             Summarising.run context request

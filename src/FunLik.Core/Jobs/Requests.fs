@@ -246,6 +246,19 @@ type ValidateRequest =
         Seed: int
     }
 
+/// What `funlik check` is asked.
+type CheckRequest =
+    {
+        /// The folder of the surrogate.
+        Bundle: string
+        /// How far from the exact model the surrogate may be.
+        Bound: AgreementBound
+        /// The points at which each property is checked.
+        Points: int
+        /// The seed of the points.
+        Seed: int
+    }
+
 /// Draws of a verb, and the factors that are put on their density.
 type DrawSource =
     {
@@ -312,6 +325,7 @@ type Verb =
     | Design of ModelSource * DesignRequest
     | Train of TrainRequest
     | Validate of against: ModelSource * ValidateRequest
+    | Check of against: ModelSource * CheckRequest
     | Verify of bundle: string
     | Summary of SummaryRequest
     | Reweight of ReweightRequest
