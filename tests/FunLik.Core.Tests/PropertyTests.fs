@@ -427,6 +427,13 @@ let ``what is wrong with a domain is told at once, and bounds cut a region`` () 
     Assert.Equal<float[]>([| -3.0; -1.0 |], cut.Lowest)
     Assert.Equal<float[]>([| 1.0; 3.0 |], cut.Highest)
     Assert.Equal<float[]>([| 1.0; 0.0 |], cut.Best)
+
+    // What is at a bound has no variance: a sixth of the box stands for it.
+    let partly =
+        CheckPoints.domain parameters region [| 0.0; 0.0 |] (Some [| 0.25; 0.0; 0.0; 0.0 |])
+        |> Error.orRaise
+
+    Assert.Equal<float[]>([| 0.5; 1.0 |], Metric.widths partly.Metric)
     let noBound = SurrogateProperty.statedBound 2.0 [] exact exact
     Assert.Equal(1, (errors noBound).Length)
 

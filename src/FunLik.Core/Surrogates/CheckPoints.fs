@@ -33,9 +33,9 @@ type PointGenerator =
 [<RequireQualifiedAccess>]
 module CheckPoints =
 
-    /// The domain of parameters in a region, cut to their bounds, around a best fit, which is moved into it. Where a covariance
-    /// (row-major) is not positive definite its variances alone count, and a sixth of the box is the deviation of what has none. There is no ridge yet: see `withRidge`. Errors: arrays of other lengths, a
-    /// box without an inside.
+    /// The domain of parameters in a region, cut to their bounds, around a best fit, which is moved into it. Where a covariance (row-major) is
+    /// not positive definite its variances alone count, and a sixth of the box is the deviation of what has none. There is no ridge yet: see
+    /// `withRidge`. Errors: arrays of other lengths, a box without an inside.
     let domain
         (parameters: ModelParameter[])
         (region: Region)
