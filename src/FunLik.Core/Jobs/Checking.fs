@@ -59,7 +59,7 @@ module Checking =
                 |> Result.toOption
                 |> Option.toList
 
-            // Far out the quadratic and the network cancel, and single precision does not keep 1e-6 of what is left.
+            // Far out in a region a network in single precision does not always keep 1e-6.
             let onnx =
                 { SurrogateProperty.onnxRuntime Bundle.tolerance bundle.Onnx learnt with
                     Places = PropertyPlaces.Taught
