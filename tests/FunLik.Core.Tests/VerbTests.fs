@@ -144,6 +144,20 @@ let ``a surrogate of a model is checked anew, verified, and refused when it was 
         Assert.Equal(0, code)
         Assert.Equal(JsonValue.toLine (Json.toValue learnt), JsonValue.toLine (Json.toValue again))
 
+        // Its intervals within what it learnt, found again with the model.
+        let code, bounded =
+            answer
+                folder
+                $"interval {bundle} --against @/model.json --parameter mu --from 0.5 --to 2"
+
+        Assert.Equal(0, code)
+
+        let crossings = at [ "crossings" ] bounded |> Json.items |> Error.orRaise
+        Assert.NotEmpty crossings
+
+        for crossing in crossings do
+            Assert.InRange(abs (number [ "shift" ] crossing), 0.0, 0.1)
+
         // Other points, the same accuracy: within a factor that only a wrong comparison passes.
         let code, validated =
             answer folder $"validate {bundle} --against @/model.json --seed 9"
