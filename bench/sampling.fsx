@@ -57,37 +57,30 @@ let tuned (chains: int) : PosteriorState * PosteriorDesign =
     |> Seq.find (fun state -> not state.Stage.IsWarmingUp),
     design
 
-let state, design = tuned 64
-printfn $"fit and warm-up of 64 chains %10.2f{seconds clock} s"
-
-/// The draws of so many steps, and the seconds that they took.
-let run (sampler: Sampler) (steps: int) (keep: Chains -> 'T) (start: Chains) : 'T[] * float =
-    let clock = Stopwatch.StartNew()
-
-    let kept =
-        Sampling.steps sampler (Key.foldName "bench" key) start
-        |> Seq.truncate steps
-        |> Seq.map (fun (struct (chains, _)) -> keep chains)
-        |> Array.ofSeq
-
-    kept, seconds clock
+let chains = 64
+let state, _ = tuned chains
+printfn $"fit and warm-up of {chains} chains %10.2f{seconds clock} s"
 
 // ---- Effective samples a second.
 
-let effective (name: string) (kind: SamplerKind) (steps: int) : float =
+let effective (name: string) (kind: SamplerKind) (draws: int) : float =
     let sampler = SamplerKind.sampler options objective state.Settings state.Chains kind
-    run sampler 20 id state.Chains |> ignore
-    let states, time = run sampler steps id state.Chains
+    let key = Key.foldName "bench" key
+    Sampling.record 1 50 sampler key state.Chains |> ignore
+    let clock = Stopwatch.StartNew()
+    let recorded = Sampling.record 1 draws sampler key state.Chains
+    let time = seconds clock
     let n = objective.Count
 
     let ess =
         Array.init n (fun i ->
-            Array.init 64 (fun c -> states |> Array.map (fun s -> s.Points[c * n + i]))
+            Array.init chains (fun c ->
+                Array.init draws (fun d -> recorded.Points[(d * chains + c) * n + i]))
             |> Diagnostics.honestEss)
         |> Array.min
 
     printfn
-        $"%-26s{name} %9.0f{ess / time} effective samples a second of the worst parameter (%.2f{ess / float (64 * steps)} a draw, %.2f{time} s)"
+        $"%-26s{name} %9.0f{ess / time} effective samples a second of the worst parameter (%.2f{ess / float (chains * draws)} a draw, %.2f{time} s)"
 
     ess / time
 
@@ -101,21 +94,22 @@ let stretched, _ = tuned walkers
 let ensemble =
     Ensemble.sampler options objective (Ensemble.settings walkers (EnsembleMove.Stretch a))
 
-run ensemble 500 ignore stretched.Chains |> ignore
+Sampling.record 1 500 ensemble key stretched.Chains |> ignore
 
 let thin = 20
 
 let ourMu, ours =
     let clock = Stopwatch.StartNew()
 
-    let kept =
-        Sampling.every thin ensemble (Key.foldName "bench" key) { stretched.Chains with Step = 0 }
-        |> Seq.truncate (steps / thin)
-        |> Seq.map (fun (struct (chains, _)) ->
-            Array.init walkers (fun w -> chains.Points[w * objective.Count]))
-        |> Array.ofSeq
+    let recorded =
+        Sampling.record thin (steps / thin) ensemble (Key.foldName "bench" key) stretched.Chains
 
-    kept, seconds clock
+    let time = seconds clock
+
+    recorded.Points
+    |> Array.chunkBySize (walkers * objective.Count)
+    |> Array.map (fun draw -> Array.init walkers (fun w -> draw[w * objective.Count])),
+    time
 
 printfn "%-26s %9.0f steps a second" "stretch, 200 walkers" (float steps / ours)
 

@@ -55,6 +55,19 @@ type SamplingRun =
     /// Draws of all chains.
     member this.Draws: int = this.States.Length * this.Current.Count
 
+/// Draws without gradients, in arrays that were made once.
+type RecordedDraws =
+    {
+        /// Draws × chains × parameters.
+        Points: float[]
+        /// The log density at each point: draws × chains.
+        LogDensity: float[]
+        /// The chains after the last step.
+        Last: Chains
+        /// Evaluations.
+        Calls: ExactCalls
+    }
+
 /// Running samplers.
 [<RequireQualifiedAccess>]
 module Sampling =
@@ -91,6 +104,36 @@ module Sampling =
                 isOnTheWay <- here.Step % thin <> 0
 
             Some(struct (here, List.rev infos), here))
+
+    /// Points and log densities of so many draws, `thin` steps apart, of the run that `steps` is. Nothing else is kept, so that this is the
+    /// fastest way to many draws.
+    let record
+        (thin: int)
+        (draws: int)
+        (sampler: Sampler)
+        (key: Key)
+        (chains: Chains)
+        : RecordedDraws =
+        let count, n = chains.Count, chains.Points.Length
+        let points: float[] = Array.zeroCreate (draws * n)
+        let values: float[] = Array.zeroCreate (draws * count)
+        let mutable here = chains
+        let mutable room = chains.Room()
+        let mutable spare = chains.Room()
+        let mutable calls = ExactCalls.Zero
+
+        for draw in 0 .. draws - 1 do
+            for _ in 1..thin do
+                let struct (after, info) = sampler.Advance (Key.fold here.Step key) here room
+                calls <- calls + info.Calls
+                room <- spare
+                spare <- after
+                here <- after
+
+            Array.Copy(here.Points, 0, points, draw * n, n)
+            Array.Copy(here.LogDensity, 0, values, draw * count, count)
+
+        { Points = points; LogDensity = values; Last = here; Calls = calls }
 
     /// A run that has not begun.
     let init (names: string[]) (chains: Chains) : SamplingRun =
