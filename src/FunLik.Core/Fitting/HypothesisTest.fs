@@ -79,9 +79,16 @@ module HypothesisTest =
             |> Error.fail
             |> Error.orRaise
         | None ->
-            Error.make ErrorKind.Usage "a test is of one parameter of interest"
+            Error.make
+                ErrorKind.Usage
+                "of which parameter of interest? The model has not exactly one"
             |> Error.found $"{pois.Length} parameters of interest"
-            |> Error.expected "one, or the name of one"
+            |> Error.expected (
+                if pois.Length = 0 then
+                    "the name of a parameter"
+                else
+                    "the name of one of " + String.concat ", " pois
+            )
             |> Error.fail
             |> Error.orRaise
 

@@ -16,7 +16,7 @@ type CredibleEdge =
     {
         /// The parameter there.
         Value: float
-        /// Its Monte Carlo standard error: 0 where the density itself ends.
+        /// Its standard error, of the draws and of how the density was made smooth: 0 where the density itself ends.
         Error: float
         /// Whether the density ends there.
         IsBound: bool
@@ -105,15 +105,49 @@ module Credible =
 
         pieces |> List.mapi (fun i _ -> side fst i, side snd i), unsettled
 
-    let private region (bins: BinnedDraws) (level: ConfidenceLevel) (found: GridRegion) without =
-        let pieces = found.Pieces |> List.map (fun (a, b) -> valueAt bins a, valueAt bins b)
+    let private piecesOf (bins: BinnedDraws) (found: GridRegion) : (float * float) list =
+        found.Pieces |> List.map (fun (a, b) -> valueAt bins a, valueAt bins b)
 
-        let others =
-            without
-            |> Array.map (fun (other: GridRegion) ->
-                other.Pieces |> List.map (fun (a, b) -> valueAt bins a, valueAt bins b))
+    /// What smoothing may have moved the ends by: as the bias of a kernel falls with the square of its width, four thirds of how far they are
+    /// from those at half of the width.
+    let private smoothingShifts
+        (pieces: (float * float) list)
+        (sharper: (float * float) list)
+        : (float * float) list =
+        let shift (pick: float * float -> float) (index: int) : float =
+            let value = pick pieces[index]
 
+            let other =
+                if sharper.Length = pieces.Length then
+                    pick sharper[index]
+                elif sharper.IsEmpty then
+                    value
+                else
+                    sharper |> List.map pick |> List.minBy (fun v -> abs (v - value))
+
+            4.0 / 3.0 * abs (value - other)
+
+        pieces |> List.mapi (fun i _ -> shift fst i, shift snd i)
+
+    /// A region with the errors of its ends: those of the draws, and what the method may have moved them by, in quadrature.
+    let private region
+        (bins: BinnedDraws)
+        (level: ConfidenceLevel)
+        (found: GridRegion)
+        (without: (BinnedDraws * GridRegion)[])
+        (shifts: (float * float) list -> (float * float) list)
+        : CredibleRegion =
+        let pieces = piecesOf bins found
+
+        let others = without |> Array.map (fun (bins, other) -> piecesOf bins other)
         let errors, unsettled = errors pieces others
+
+        let errors =
+            List.map2
+                (fun (a: float, b: float) (low: float, high: float) ->
+                    sqrt (a * a + low * low), sqrt (b * b + high * high))
+                errors
+                (shifts pieces)
 
         let edge (value: float) (error: float) : CredibleEdge =
             let isBound = isEdge bins value
@@ -174,6 +208,7 @@ module Credible =
 
         let bandwidth = KernelDensity.bandwidth draws all
         let curve = KernelDensity.curve bandwidth all
+        let sharper = KernelDensity.curve (0.5 * bandwidth) all
 
         let others =
             without |> Array.map (fun bins -> bins, KernelDensity.curve bandwidth bins)
@@ -188,7 +223,12 @@ module Credible =
                     let of' (bins: BinnedDraws, curve: DensityCurve) =
                         HighestDensity.smooth draws level.Probability bins curve
 
-                    region all level (of' (all, curve)) (Array.map of' others))
+                    region
+                        all
+                        level
+                        (of' (all, curve))
+                        (others |> Array.map (fun (bins, curve) -> bins, of' (bins, curve)))
+                        (fun pieces -> smoothingShifts pieces (piecesOf all (of' (all, sharper)))))
         }
 
     /// The density of one parameter with its regions of highest density.
@@ -196,7 +236,7 @@ module Credible =
         smooth levels parameter table (DrawTable.flat parameter table)
 
     /// Regions of highest density of one parameter: unions of disjoint pieces, with the errors of their ends by the jackknife over
-    /// independent chains, or over batches where chains are few.
+    /// independent chains, or over batches where chains are few, and with what smoothing or bins may have moved them by.
     let hpdi
         (how: HpdiMethod)
         (levels: ConfidenceLevel list)
@@ -237,7 +277,15 @@ module Credible =
             levels
             |> List.map (fun level ->
                 let of' = HighestDensity.histogram level.Probability
-                region all level (of' all) (Array.map of' without))
+                // An end is somewhere in a bin.
+                let rounding = all.Step / sqrt 12.0
+
+                region
+                    all
+                    level
+                    (of' all)
+                    (without |> Array.map (fun bins -> bins, of' bins))
+                    (List.map (fun _ -> rounding, rounding)))
 
     /// Central intervals: as much probability below as above, between two quantiles.
     let central

@@ -87,7 +87,7 @@ module PosteriorSummary =
                     Diagnostics.tailEss chains
                 else
                     tailEss table values
-            RHat = Diagnostics.rankRHat chains
+            RHat = Diagnostics.rankRHatOfGroups table.Together chains
         }
 
     let private notes (table: DrawTable) (found: ParameterSummary[]) : string list =

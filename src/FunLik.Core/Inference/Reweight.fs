@@ -98,17 +98,22 @@ module Reweight =
         let counted = raw |> Array.filter (fun l -> l > -infinity) |> Array.length
         let threshold = Pareto.threshold counted
 
-        // The mean of the ratios under the old weights, and its error along the chains.
+        // The mean of the ratios under the old weights, and its error along the chains: none where all are the same.
         let ratio =
-            logWeights
-            |> Array.map2
-                (fun b l ->
-                    if Double.IsNegativeInfinity b then
-                        0.0
-                    else
-                        exp (l - b - top))
-                before
-            |> Estimate.mean table
+            let ratios =
+                logWeights
+                |> Array.map2
+                    (fun b l ->
+                        if Double.IsNegativeInfinity b then
+                            0.0
+                        else
+                            exp (l - b - top))
+                    before
+
+            if ratios |> Array.forall (fun r -> r = ratios[0]) then
+                { Value = ratios[0]; Error = 0.0 }
+            else
+                Estimate.mean table ratios
 
         let status =
             if smoothed.K > threshold then ReweightStatus.HeavyTail

@@ -107,5 +107,5 @@ module CardText =
             entries
             |> List.choose (fun (name, json) ->
                 match Json.bool json with
-                | Ok false -> Some $"not so: {name}"
+                | Ok false -> Some $"check failed: it is not so that {name}"
                 | _ -> None))

@@ -89,7 +89,7 @@ module Testing =
                 ]
                 @ TextTable.lines
                     [
-                        TextTable.numbers "without signal [standard deviations]"
+                        TextTable.numbers "expected without signal [standard deviations]"
                         TextTable.numbers "CLs"
                     ]
                     [
@@ -141,7 +141,7 @@ module Testing =
                 ]
                 @ TextTable.lines
                     [
-                        TextTable.numbers "without signal [standard deviations]"
+                        TextTable.numbers "expected without signal [standard deviations]"
                         TextTable.numbers $"limit on {tester.Poi}"
                     ]
                     [
