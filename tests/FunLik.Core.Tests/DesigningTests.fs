@@ -5,48 +5,7 @@ open System.IO
 open System.Threading
 open Xunit
 open FunLik
-
-let private model =
-    """{"kind": "counting", "name": "one channel",
-        "poi": {"name": "mu", "bounds": [-1, 10], "nominal": 1},
-        "channels": [{"name": "SR", "observed": [25, 14], "signal": [6.2, 4.0], "background": [14.0, 9.0],
-                      "relativeUncertainty": [0.2, 0.3]}]}"""
-
-let private inFolder (test: string -> unit) : unit =
-    let folder = Directory.CreateTempSubdirectory().FullName
-
-    try
-        File.WriteAllText(Path.Combine(folder, "model.json"), model)
-        test folder
-    finally
-        Directory.Delete(folder, true)
-
-/// The exit code and the JSON of a command line, `@` standing for the folder; cancelled when a progress says so.
-let private answer
-    (folder: string)
-    (cancels: Progress -> bool)
-    (threads: int)
-    (line: string)
-    : int * Json =
-    use source = new CancellationTokenSource()
-
-    let context: VerbContext =
-        {
-            Options = { RunOptions.Single with Threads = threads; Cancellation = source.Token }
-            Progress =
-                fun progress ->
-                    if cancels progress then
-                        source.Cancel()
-            Clock = fun () -> DateTimeOffset.UnixEpoch
-        }
-
-    let words = line.Split ' ' |> Array.map (fun word -> word.Replace("@", folder))
-    let outcome = Commands.run context (Array.append words [| "--json" |])
-    use stream = new MemoryStream()
-    outcome.Output stream
-    outcome.ExitCode, Text.Encoding.UTF8.GetString(stream.ToArray()) |> Json.parse |> Error.orRaise
-
-let private never (_: Progress) : bool = false
+open FunLik.Tests.DrawingTests
 
 let private contents (folder: string) : (string * string) list =
     Directory.GetFiles folder

@@ -7,13 +7,15 @@ open System.Threading
 open Xunit
 open FunLik
 
-let private model =
+/// A small model.
+let model =
     """{"kind": "counting", "name": "one channel",
         "poi": {"name": "mu", "bounds": [-1, 10], "nominal": 1},
         "channels": [{"name": "SR", "observed": [25, 14], "signal": [6.2, 4.0], "background": [14.0, 9.0],
                       "relativeUncertainty": [0.2, 0.3]}]}"""
 
-let private inFolder (test: string -> unit) : unit =
+/// A folder with a small model in it.
+let inFolder (test: string -> unit) : unit =
     let folder = Directory.CreateTempSubdirectory().FullName
 
     try
@@ -23,12 +25,7 @@ let private inFolder (test: string -> unit) : unit =
         Directory.Delete(folder, true)
 
 /// The exit code and the JSON of a command line, `@` standing for the folder; cancelled when a progress says so.
-let private answer
-    (folder: string)
-    (cancels: Progress -> bool)
-    (threads: int)
-    (line: string)
-    : int * Json =
+let answer (folder: string) (cancels: Progress -> bool) (threads: int) (line: string) : int * Json =
     use source = new CancellationTokenSource()
 
     let context: VerbContext =
@@ -47,7 +44,7 @@ let private answer
     outcome.Output stream
     outcome.ExitCode, Text.Encoding.UTF8.GetString(stream.ToArray()) |> Json.parse |> Error.orRaise
 
-let private never (_: Progress) : bool = false
+let never (_: Progress) : bool = false
 
 let private hashes (folder: string) : (string * string) list =
     Directory.GetFiles folder

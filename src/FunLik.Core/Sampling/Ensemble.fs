@@ -56,18 +56,7 @@ module Ensemble =
 
     /// What is wrong with settings for so many walkers in all, and a density of so many parameters.
     let check (dimension: int) (settings: EnsembleSettings) : Error list =
-        let require
-            (condition: bool)
-            (what: string)
-            (found: string)
-            (expected: string)
-            : Error list =
-            if condition then
-                []
-            else
-                [
-                    Error.make ErrorKind.Value what |> Error.found found |> Error.expected expected
-                ]
+        let require = Setting.require
 
         let half = settings.Walkers / 2
         let finite = Double.IsFinite

@@ -53,13 +53,7 @@ module Hamiltonian =
 
     /// What is wrong with settings for a density of so many parameters.
     let check (dimension: int) (settings: HamiltonianSettings) : Error list =
-        let require (condition: bool) (what: string) (found: string) (expected: string) =
-            if condition then
-                []
-            else
-                [
-                    Error.make ErrorKind.Value what |> Error.found found |> Error.expected expected
-                ]
+        let require = Setting.require
 
         let positive (x: float) : bool = x > 0.0 && Double.IsFinite x
 

@@ -108,6 +108,19 @@ type Sampler =
     member this.Step (key: Key) (chains: Chains) : struct (Chains * StepInfo) =
         this.Advance key chains (chains.Room())
 
+/// What is wrong with a setting of a sampler.
+[<RequireQualifiedAccess>]
+module internal Setting =
+
+    /// Nothing where a condition holds; else what was found in place of what is expected.
+    let require (condition: bool) (what: string) (found: string) (expected: string) : Error list =
+        if condition then
+            []
+        else
+            [
+                Error.make ErrorKind.Value what |> Error.found found |> Error.expected expected
+            ]
+
 /// Making chains.
 [<RequireQualifiedAccess>]
 module Chains =

@@ -82,18 +82,7 @@ module Metropolis =
 
     /// What is wrong with a proposal for a density of so many parameters.
     let check (dimension: int) (proposal: Proposal) : Error list =
-        let require
-            (condition: bool)
-            (what: string)
-            (found: string)
-            (expected: string)
-            : Error list =
-            if condition then
-                []
-            else
-                [
-                    Error.make ErrorKind.Value what |> Error.found found |> Error.expected expected
-                ]
+        let require = Setting.require
 
         let fits (metric: Metric) : Error list =
             let count = Metric.dimension metric

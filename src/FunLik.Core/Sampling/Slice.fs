@@ -32,18 +32,7 @@ module Slice =
 
     /// What is wrong with settings for a density of so many parameters.
     let check (dimension: int) (settings: SliceSettings) : Error list =
-        let require
-            (condition: bool)
-            (what: string)
-            (found: string)
-            (expected: string)
-            : Error list =
-            if condition then
-                []
-            else
-                [
-                    Error.make ErrorKind.Value what |> Error.found found |> Error.expected expected
-                ]
+        let require = Setting.require
 
         let atLeastOne (what: string) (value: int) : Error list =
             require (value >= 1) what $"{value}" "1 or more"
