@@ -195,6 +195,23 @@ let ``a folder of other draws is not touched, and samplers that are none are ref
         Assert.Equal(2, code)
         Assert.Contains("walkers of an ensemble", message)
 
+        // A table that is shorter than what was written, or narrower, would else be read as zeros.
+        let table = Directory.GetFiles($"{folder}/draws", "labels-*.npy") |> Array.head
+        let whole = File.ReadAllBytes table
+        let columns = (Npy.readFloats table |> Error.orRaise).Shape[1]
+
+        for rows, width in [ 3, columns; 3, 1 ] do
+            Npy.writeRows table width [ Array.zeroCreate (rows * width) ]
+            |> Error.orRaise
+            |> ignore
+
+            let code, message = ask $"{line} --out @/draws"
+            Assert.Equal(2, code)
+            Assert.Contains("not the table that labels.json lists", message)
+
+        File.WriteAllBytes(table, whole)
+        Assert.Equal(0, fst (ask $"{line} --out @/draws"))
+
         // A record of the run that says nothing.
         for spoiled in [ ""; "{}"; """{"schema": "funlik-draws/1", "kept": 7}"""; "[1e999]" ] do
             File.WriteAllText($"{folder}/draws/sampling.json", spoiled)

@@ -53,10 +53,6 @@ type ReweightOptions =
 [<RequireQualifiedAccess>]
 module Reweight =
 
-    let private logSum (logs: float[]) : float =
-        let top = Array.max logs
-        top + Math.Log(logs |> Array.sumBy (fun l -> exp (l - top)))
-
     /// Draws weighted by ratios of the new density to the old one at each draw, as logarithms: −∞ is a weight of 0. Weights that the draws
     /// have already are kept as factors. Raises an error for ratios that are no numbers or all −∞.
     let byRatios (options: ReweightOptions) (logRatios: float[]) (table: DrawTable) : Reweighted =

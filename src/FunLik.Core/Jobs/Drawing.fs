@@ -54,15 +54,21 @@ module Drawing =
 
     let private shown (digits: int) (value: float) : string = TextTable.significant digits value
 
+    /// What makes draws of a model these and no others.
+    let private choices (request: SampleRequest) : (string * JsonValue) list =
+        [
+            "seed", JsonValue.Int(int64 request.Seed)
+            "chains", JsonValue.Int(int64 request.Chains)
+            "sampler", JsonValue.Text(SamplerKind.name request.Sampler)
+        ]
+
     /// The hash of all that draws depend on; how many of them are wanted is not among it.
     let private inputs (request: SampleRequest) (model: string) : string =
         JsonValue.Object
             [
                 "version", JsonValue.Text Version.current
                 "model", JsonValue.Text model
-                "seed", JsonValue.Int(int64 request.Seed)
-                "chains", JsonValue.Int(int64 request.Chains)
-                "sampler", JsonValue.Text(SamplerKind.name request.Sampler)
+                yield! choices request
             ]
         |> JsonValue.toLine
         |> Stage.hashText
@@ -74,9 +80,7 @@ module Drawing =
             [
                 "model", JsonValue.Text run.Model.Likelihood.Name
                 "sha256", JsonValue.Text run.Model.Sha256
-                "seed", JsonValue.Int(int64 run.Request.Seed)
-                "chains", JsonValue.Int(int64 run.Request.Chains)
-                "sampler", JsonValue.Text(SamplerKind.name run.Request.Sampler)
+                yield! choices run.Request
             ]
 
     /// What a folder has of these draws: those of other inputs are an error, so that nothing is lost by a slip.

@@ -161,7 +161,20 @@ module DrawFiles =
             Array.init count (fun _ -> Array.init chains (fun _ -> Array.zeroCreate draws))
 
         let read (row: int64) (shard: LabelShard) : Result<int64, Error list> =
-            Npy.openRows (Path.Combine(folder, shard.File))
+            let path = Path.Combine(folder, shard.File)
+
+            Npy.openRows path
+            |> Result.bind (fun rows ->
+                if rows.Rows = int64 shard.Rows && rows.Columns >= first + count then
+                    Ok rows
+                else
+                    (rows :> IDisposable).Dispose()
+
+                    Error.make ErrorKind.Shape "not the table that labels.json lists"
+                    |> Error.withFile path
+                    |> Error.found $"{rows.Rows} × {rows.Columns}"
+                    |> Error.expected $"{shard.Rows} rows with all parameters"
+                    |> Error.fail)
             |> Result.map (fun rows ->
                 use rows = rows
                 let buffer: float[] = Array.zeroCreate (readRows * rows.Columns)
